@@ -1,0 +1,70 @@
+import FoundationEssentials
+import Glibc
+
+/// The machine that a figure comes from.
+struct Machine: Codable, Sendable {
+    var processor: String
+    var cores: Int
+    var memory_GiB: Int
+    var kernel: String
+
+    static var this: Machine {
+        var system = utsname()
+        uname(&system)
+        let release = withUnsafeBytes(of: system.release) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+        return Machine(
+            processor: field("model name", of: "/proc/cpuinfo") ?? "unknown", cores: sysconf(Int32(_SC_NPROCESSORS_ONLN)),
+            memory_GiB: (field("MemTotal", of: "/proc/meminfo").flatMap { Int($0.split(separator: " ")[0]) } ?? 0) >> 20, kernel: release)
+    }
+
+    var text: String { "\(processor), \(cores) cores, \(memory_GiB) GiB, Linux \(kernel)" }
+
+    /// The value of the first `name: value` line of a file below /proc.
+    private static func field(_ name: String, of path: String) -> String? {
+        for line in contents(path).split(separator: "\n") {
+            let parts = line.split(separator: ":", maxSplits: 1)
+            if parts.count == 2, parts[0].trimmed == name { return parts[1].trimmed }
+        }
+        return nil
+    }
+
+    /// A file below /proc has no size; it is read until it ends.
+    static func contents(_ path: String) -> String {
+        guard let file = fopen(path, "r") else { return "" }
+        defer { fclose(file) }
+        var bytes: [UInt8] = []
+        var chunk = [UInt8](repeating: 0, count: 64 << 10)
+        while true {
+            let count = fread(&chunk, 1, chunk.count, file)
+            if count == 0 { break }
+            bytes += chunk[..<count]
+        }
+        return String(decoding: bytes, as: UTF8.self)
+    }
+}
+
+extension Substring {
+    fileprivate var trimmed: String {
+        let isSpace: (Character) -> Bool = { $0 == " " || $0 == "\t" }
+        return String(drop(while: isSpace).reversed().drop(while: isSpace).reversed())
+    }
+}
+
+/// What another process of this machine uses.
+struct ProcessUse: Sendable {
+    /// Memory of its own that it wrote to (`Private_Dirty` of smaps_rollup). Pages of programs and libraries that nobody else maps at the moment are
+    /// not in it: they come and go with what else runs, by more than ten thousand idle streams need.
+    var own_KiB = 0
+    var cpu: Duration = .zero
+
+    init(of pid: Int32) {
+        for line in Machine.contents("/proc/\(pid)/smaps_rollup").split(separator: "\n") where line.hasPrefix("Private_Dirty:") {
+            own_KiB += Int(line.split(separator: " ").dropFirst().first ?? "") ?? 0
+        }
+        let stat = Machine.contents("/proc/\(pid)/stat")
+        guard let end = stat.lastIndex(of: ")") else { return }
+        let fields = stat[stat.index(after: end)...].split(separator: " ")
+        guard fields.count > 12, let user = Int(fields[11]), let system = Int(fields[12]) else { return }
+        cpu = .milliseconds((user + system) * 1_000 / sysconf(Int32(_SC_CLK_TCK)))
+    }
+}
