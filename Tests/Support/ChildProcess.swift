@@ -1,0 +1,110 @@
+import CLinux
+import Glibc
+import Synchronization
+import Threads
+
+/// A program that a test runs. Its output goes to files; it is killed when the last reference goes, and when the tests themselves die.
+public final class ChildProcess: Sendable {
+    public enum Exit: Sendable, Equatable {
+        case code(Int32)
+        case signal(Int32)
+    }
+
+    public let pid: pid_t
+    private let folder: TemporaryFolder
+    private let ending: Ending
+
+    /// Starts `executable`, looked up in PATH.
+    ///
+    /// - Parameters:
+    ///   - environment: added to the tests' own; an empty value removes nothing.
+    ///   - input: what it reads from standard input.
+    ///   - directory: where it runs; the tests' own when nil.
+    public init(
+        _ executable: String, _ arguments: [String] = [], environment: [String: String] = [:], input: String = "", in directory: String? = nil
+    ) throws {
+        folder = try TemporaryFolder("child")
+        try folder.write(input, to: "in")
+        // env sets directory and variables; setpriv lets the kernel kill the child when the tests die.
+        let line =
+            ["env"] + (directory.map { ["--chdir=\($0)"] } ?? []) + environment.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
+            + ["setpriv", "--pdeathsig", "KILL", executable] + arguments
+        pid = try Spawner.shared.spawn(line, input: folder.file("in"), output: folder.file("out"), errors: folder.file("err"))
+        let ending = Ending(pid)
+        self.ending = ending
+        try OwnThread.start("child") { ending.reap() }
+    }
+
+    deinit { ending.signal(SIGKILL) }
+
+    /// What it wrote to standard output until now.
+    public var output: String { text(ofFile: folder.file("out")) }
+    /// What it wrote to standard error until now.
+    public var errors: String { text(ofFile: folder.file("err")) }
+
+    /// How it ended; nil while it runs.
+    public var exit: Exit? { ending.exit }
+    public var isRunning: Bool { exit == nil }
+
+    /// Does nothing when it has ended.
+    public func signal(_ signal: Int32) { ending.signal(signal) }
+
+    public func waitForExit(within limit: Duration = .seconds(10)) async throws -> Exit {
+        try await eventually("the end of process \(pid)", within: limit) { exit }
+    }
+
+    /// Asks it to stop (SIGTERM), kills it after `grace`, and returns how it ended.
+    @discardableResult
+    public func stop(grace: Duration = .seconds(5)) async throws -> Exit {
+        signal(SIGTERM)
+        if let exit = try? await waitForExit(within: grace) { return exit }
+        return try await kill()
+    }
+
+    @discardableResult
+    public func kill() async throws -> Exit {
+        signal(SIGKILL)
+        return try await waitForExit()
+    }
+
+    public struct Outcome: Sendable {
+        public var exit: Exit
+        public var output: String
+        public var errors: String
+    }
+
+    /// Runs a program to its end.
+    public static func run(
+        _ executable: String, _ arguments: [String] = [], environment: [String: String] = [:], input: String = "", in directory: String? = nil,
+        within limit: Duration = .seconds(30)
+    ) async throws -> Outcome {
+        let child = try ChildProcess(executable, arguments, environment: environment, input: input, in: directory)
+        let exit = try await child.waitForExit(within: limit)
+        return Outcome(exit: exit, output: child.output, errors: child.errors)
+    }
+}
+
+/// How a process ended. A signal is sent only while the process id is still its own.
+private final class Ending: Sendable {
+    private let pid: pid_t
+    private let state = Mutex<ChildProcess.Exit?>(nil)
+
+    init(_ pid: pid_t) { self.pid = pid }
+
+    var exit: ChildProcess.Exit? { state.withLock { $0 } }
+
+    func signal(_ signal: Int32) {
+        state.withLock { if $0 == nil { Glibc.kill(pid, signal) } }
+    }
+
+    /// Blocks until the process has ended.
+    func reap() {
+        var info = siginfo_t()
+        while waitid(P_PID, id_t(pid), &info, WEXITED | WNOWAIT) == -1, errno == EINTR {}
+        state.withLock { exit in
+            var status: Int32 = 0
+            waitpid(pid, &status, 0)
+            exit = status & 0x7F == 0 ? .code(status >> 8 & 0xFF) : .signal(status & 0x7F)
+        }
+    }
+}
