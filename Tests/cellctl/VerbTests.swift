@@ -104,16 +104,17 @@ struct VerbTests {
         let board = try bench.board()
         let outcome = try await bench.run("set", "messaging.limits.bodyBytes=4Ki", "spec.messaging.limits.userRate=10")
         #expect(outcome.output == "setting/messaging.limits.bodyBytes set\nsetting/messaging.limits.userRate set\n", "\(outcome.errors)")
-        #expect(
-            try await board.overrides() == SettingsOverrides(revision: 1, values: ["messaging.limits.bodyBytes": "4Ki", "messaging.limits.userRate": "10"]))
+        let first = try await board.overrides()
+        #expect(first.values == ["messaging.limits.bodyBytes": "4Ki", "messaging.limits.userRate": "10"])
         #expect(try await bench.run("set", "messaging.limits.userRate=10").output == "setting/messaging.limits.userRate unchanged\n")
         #expect(try await bench.run("set", "messaging.limits.userRate=11", "--dry-run").output == "setting/messaging.limits.userRate set (dry run)\n")
-        #expect(try await board.overrides().revision == 1)
+        #expect(try await board.overrides() == first)
         let settings = try items(try await bench.run("get", "settings", "-o", "json"), of: Origin.self)
         #expect(settings.filter { $0.from == "set" }.map(\.name) == ["messaging.limits.bodyBytes", "messaging.limits.userRate"])
         #expect(Set(settings.map(\.name)) == Set(SettingsOverrides.names))
         #expect(try await bench.run("set", "messaging.limits.userRate-").output == "setting/messaging.limits.userRate reset\n")
-        #expect(try await board.overrides() == SettingsOverrides(revision: 2, values: ["messaging.limits.bodyBytes": "4Ki"]))
+        let second = try await board.overrides()
+        #expect(second.values == ["messaging.limits.bodyBytes": "4Ki"] && second.revision > first.revision)
     }
 
     @Test(

@@ -4,10 +4,12 @@ import Redis
 extension CellBlackboard {
     /// The settings that were set by hand; none when there never were any.
     public func overrides() async throws -> SettingsOverrides {
-        guard let text = try await command("HGET", keys.settings, "overrides").string else { return SettingsOverrides() }
-        guard let overrides = JSONText.decode(SettingsOverrides.self, from: text) else {
+        let (revision, text) = try await revised(keys.settings, "overrides")
+        guard let text else { return SettingsOverrides() }
+        guard var overrides = JSONText.decode(SettingsOverrides.self, from: text) else {
             throw malformed("the settings set by hand", text, "a revision and values as JSON")
         }
+        overrides.revision = revision
         return overrides
     }
 
@@ -16,12 +18,10 @@ extension CellBlackboard {
     /// - Returns: the new revision.
     /// - Throws: `generation` when there is no cell, or somebody else was quicker: then `found` is the revision in Redis; `beingDeleted`, `redis`.
     public func put(_ overrides: SettingsOverrides) async throws -> Int64 {
-        var next = overrides
-        next.revision += 1
-        let arguments: [any RedisArgument] = [overrides.revision, next.revision, JSONText.encode(next)]
+        let arguments: [any RedisArgument] = [overrides.revision, JSONText.encode(overrides)]
         let verdict = try await run(Self.putOverrides, keys: [keys.spec, keys.settings], arguments: arguments)
         switch verdict.word {
-        case "ok": return next.revision
+        case "ok": return verdict.number(0)
         case "deleted": throw beingDeleted
         case "none": throw generationConflict(expected: 1, found: 0)
         default:
@@ -39,9 +39,10 @@ extension CellBlackboard {
         if spec[2] == '1' then return {'deleted'} end
         local found = redis.call('HGET', KEYS[2], 'revision') or '0'
         if found ~= ARGV[1] then return {'revision', found} end
-        redis.call('HSET', KEYS[2], 'revision', ARGV[2], 'overrides', ARGV[3])
+        \(Revision.next)
+        redis.call('HSET', KEYS[2], 'revision', next, 'overrides', ARGV[2])
         redis.call('PUBLISH', KEYS[1], spec[1])
-        return {'ok'}
+        return {'ok', next}
         """)
 
     /// Gives the overrides back to a Redis that forgot them, or that holds older ones.

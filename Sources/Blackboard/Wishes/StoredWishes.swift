@@ -4,8 +4,10 @@ import Redis
 extension CellBlackboard {
     /// What people ask of the cell beside its spec; nothing when nobody asked.
     public func wishes() async throws -> Wishes {
-        guard let text = try await command("HGET", keys.wishes, "json").string else { return Wishes() }
-        guard let wishes = JSONText.decode(Wishes.self, from: text) else { throw malformed("the wishes", text, "wishes as JSON") }
+        let (revision, text) = try await revised(keys.wishes, "json")
+        guard let text else { return Wishes() }
+        guard var wishes = JSONText.decode(Wishes.self, from: text) else { throw malformed("the wishes", text, "wishes as JSON") }
+        wishes.revision = revision
         return wishes
     }
 
@@ -14,11 +16,9 @@ extension CellBlackboard {
     /// - Returns: the new revision; nil when Redis holds another one than `revision`.
     /// - Throws: `generation` when there is no such cell, `redis`.
     public func put(_ wishes: Wishes, replacing revision: Int64) async throws -> Int64? {
-        var next = wishes
-        next.revision = revision + 1
-        let verdict = try await run(Self.putWishes, keys: [keys.wishes, keys.spec], arguments: [revision, next.revision, JSONText.encode(next)])
+        let verdict = try await run(Self.putWishes, keys: [keys.wishes, keys.spec], arguments: [revision, JSONText.encode(wishes)])
         switch verdict.word {
-        case "ok": return next.revision
+        case "ok": return verdict.number(0)
         case "absent": throw generationConflict(expected: 1, found: 0)
         default: return nil
         }
@@ -28,10 +28,12 @@ extension CellBlackboard {
         """
         local generation = redis.call('HGET', KEYS[2], 'generation')
         if not generation then return {'absent'} end
-        if (redis.call('HGET', KEYS[1], 'revision') or '0') ~= ARGV[1] then return {'other'} end
-        redis.call('HSET', KEYS[1], 'revision', ARGV[2], 'json', ARGV[3])
+        local found = redis.call('HGET', KEYS[1], 'revision') or '0'
+        if found ~= ARGV[1] then return {'other'} end
+        \(Revision.next)
+        redis.call('HSET', KEYS[1], 'revision', next, 'json', ARGV[2])
         redis.call('PUBLISH', KEYS[2], generation)
-        return {'ok'}
+        return {'ok', next}
         """)
 
     /// Gives the wishes back to a Redis that forgot them, or that holds older ones.

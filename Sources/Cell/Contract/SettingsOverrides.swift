@@ -2,7 +2,7 @@
 ///
 /// They stand beside the settings in Redis, the operator lays them over the spec and publishes what comes of it, and remembers both.
 public struct SettingsOverrides: Equatable, Codable, Sendable {
-    /// One more with each change; 0: there never were any.
+    /// Higher with each change, whatever Redis forgot in between; 0: there never were any.
     public var revision: Int64 = 0
     /// By their place in cell.yaml without `spec.`, as written there: `messaging.limits.bodyBytes` → `8Ki`.
     public var values: [String: String] = [:]

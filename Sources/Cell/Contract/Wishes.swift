@@ -2,7 +2,7 @@
 ///
 /// Servers are meant by name, since a name is never given twice. What is asked of one that is gone means nothing.
 public struct Wishes: Equatable, Codable, Sendable {
-    /// One more with each change; 0: nobody ever asked anything.
+    /// Higher with each change, whatever Redis forgot in between; 0: nobody ever asked anything.
     public var revision: Int64 = 0
     /// Are to lose their partitions and clients, and to stay without until they are uncordoned.
     public var drains: [ServerID] = []

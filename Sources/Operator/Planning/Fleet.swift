@@ -81,7 +81,7 @@ struct Fleet {
         let open = spec.zones.filter { !observed.wishes.drainedZones.contains($0) }
         var zones = ZoneChoice(rules.holds(.zones) ? (open.isEmpty ? spec.zones : open) : Array(spec.zones.prefix(1)), standings: undrained(kind))
         var ports = ConnectPorts(spec, servers: servers, leaving: observed.outgoing.union(observed.drains))
-        var number = rules.holds(.newNames) ? highestNumber(kind) : 0
+        var number = rules.holds(.newNames) ? observed.highestNumber(of: kind) : 0
         for _ in 0..<amount {
             number += 1
             let place = kind == .connect ? ports.next() : nil
@@ -89,18 +89,6 @@ struct Fleet {
             let id = ServerID(kind, number)
             starts.append(.start(StartOrder(id, zone: zones.next(), port: place?.port, replaces: place?.replaces, why: why)))
         }
-    }
-
-    /// Names are never given twice while anyone remembers them.
-    private func highestNumber(_ kind: ServerKind) -> Int {
-        var highest = 0
-        func see(_ id: ServerID) { if id.kind == kind, id.number > highest { highest = id.number } }
-        for id in observed.assignment.members.keys { see(id) }
-        for id in observed.reports.keys { see(id) }
-        for life in observed.leases.keys { see(life.id) }
-        for server in observed.servers ?? [] { see(server.life.id) }
-        for exit in observed.exits { see(exit.life.id) }
-        return highest
     }
 
     /// Those that take too long: a server that says nothing at all is ended, one that says what it waits for is shown.

@@ -74,7 +74,7 @@ package struct Rules: Sendable, Equatable {
         return rules
     }
 
-    func holds(_ rule: Rule) -> Bool { off == 0 || off & Self.bit(rule) == 0 }
+    package func holds(_ rule: Rule) -> Bool { off == 0 || off & Self.bit(rule) == 0 }
 
     private static func bit(_ rule: Rule) -> UInt64 { 1 << UInt64(Rule.allCases.firstIndex(of: rule) ?? 0) }
 }

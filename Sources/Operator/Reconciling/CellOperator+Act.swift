@@ -84,6 +84,8 @@ extension CellOperator {
 
     private func start(_ order: StartOrder, _ spec: CellSpec, _ election: Election) {
         guard let driver else { return }
+        // The plan was made before its publications went out.
+        guard !observed.isTaken(order.id) else { return bell.ring() }
         var generator = SystemRandomNumberGenerator()
         let life = ServerLife(order.id, Incarnation.random(using: &generator))
         let name = spec.template(restarts: observed.wishes.restarts)

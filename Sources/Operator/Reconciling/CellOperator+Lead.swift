@@ -111,6 +111,8 @@ extension CellOperator {
             memory.learn(spec: spec)
             if let assignment = try? await board.assignment() { memory.learn(assignment) }
             memory.learn(logs: (try? await board.logs()) ?? [])
+            if let wishes = try? await board.wishes() { memory.learn(wishes) }
+            if let overrides = try? await board.overrides() { memory.learn(overrides) }
             answered()
             saveMemory()
             guard memory.spec != nil else {

@@ -80,10 +80,8 @@ extension CellOperator {
             return context.log.warning("\(cell): \(error)")
         }
         if found.revision < memory.wishes.revision { try await board.restore(memory.wishes, as: election) }
-        if found.revision > memory.wishes.revision {
-            if hasWishes { tell(found.news(since: memory.wishes)) }
-            memory.wishes = found
-        }
+        if found.revision > memory.wishes.revision, hasWishes { tell(found.news(since: memory.wishes)) }
+        memory.learn(found)
         if !hasWishes { observed.scaledTo = try await board.scale() }
         hasWishes = true
         observed.wishes = memory.wishes

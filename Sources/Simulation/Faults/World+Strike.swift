@@ -101,8 +101,10 @@ extension World {
             start(life, order, spec.template(restarts: redis.wishes.restarts), by: operators[0])
             if let twin = substrate.server(life) { twins.append(twin) }
         }
-        for twin in twins { twin.isMute = true }
-        return { for twin in twins { twin.isMute = false } }
+        // One that is born mute at such a time stays so.
+        let silenced = twins.filter { !$0.isMute }
+        for twin in silenced { twin.isMute = true }
+        return { for twin in silenced { twin.isMute = false } }
     }
 
     private func deafen(_ servers: [ServerModel]) -> () -> Void {

@@ -80,6 +80,7 @@ extension OperatorModel {
 
     private func start(_ order: StartOrder, _ election: RedisModel.Election) {
         guard isDriverMade else { return }
+        if world.rules.holds(.newNames), observed.isTaken(order.id) { return ring() }
         world.checks.named(order.id, by: self, in: world)
         let life = ServerLife(order.id, world.newIncarnation())
         let template = spec?.template(restarts: observed.wishes.restarts) ?? ""

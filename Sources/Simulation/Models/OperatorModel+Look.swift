@@ -67,7 +67,7 @@ extension OperatorModel {
 
     /// What Redis forgot is written again.
     private func takeWishes(_ found: Wishes, _ scale: Int?, _ election: RedisModel.Election, _ failed: @escaping Failed, then: @escaping () -> Void) {
-        memory.wishes = found.revision > memory.wishes.revision ? found : memory.wishes
+        memory.learn(found)
         if !hasWishes { observed.scaledTo = scale }
         hasWishes = true
         observed.wishes = memory.wishes

@@ -179,8 +179,8 @@ struct RedisModel {
         spec = StoredSpec(generation: (spec?.generation ?? 0) + 1, created_ms: created, json: json)
     }
 
-    mutating func put(_ new: Wishes) {
-        let revision = wishes.revision + 1
+    mutating func put(_ new: Wishes, now_ms: Int64) {
+        let revision = max(wishes.revision + 1, now_ms)
         wishes = new
         wishes.revision = revision
     }

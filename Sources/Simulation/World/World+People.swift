@@ -46,7 +46,7 @@ extension World {
         }
         if let refusal { return timeline.add("refused: \(refusal.problem)") }
         guard wishes != redis.wishes else { return }
-        redis.put(wishes)
+        redis.put(wishes, now_ms: redisTime_ms)
         tellOperators(.spec)
     }
 
