@@ -45,8 +45,8 @@ public struct LoadHistory: Equatable, Sendable {
 
     /// How many servers there are to be when there are `current`.
     public func decision(_ scale: MessagingSpec.Autoscale, current: Int, now: Moment) -> Int {
-        let bounded = min(scale.max, max(scale.min, current))
-        guard bounded == current else { return bounded }
+        // Whoever scaled by hand beyond the bounds is answered once, not twice: with what the load asks for, where that is known.
+        let current = min(scale.max, max(scale.min, current))
         if let lowest = extreme(scale.up, now, by: <), lowest > current { return lowest }
         if let highest = extreme(scale.down, now, by: >), highest < current { return highest }
         return current

@@ -50,7 +50,7 @@ struct Moves {
             notes.append(Note("MoveCancelled", standings[id]?.life, "\(id) is not to own \(count(member.opens)) any more"))
             return
         }
-        let warm = hasApplied(id) ? member.opens.intersection(standing.report?.warm ?? PartitionSet()) : PartitionSet()
+        let warm = hasApplied(id) ? member.opens.intersection(read(standing)) : PartitionSet()
         var stays: [ClosedRange<Int32>] = []
         var owned: [ClosedRange<Int32>] = []
         var lost: [ClosedRange<Int32>] = []
@@ -76,6 +76,12 @@ struct Moves {
         if !lost.isEmpty {
             notes.append(Note("MoveCancelled", standing.life, "the owner of \(count(PartitionSet(ranges: lost))) cannot be told to let go"))
         }
+    }
+
+    /// What the server has read of the log that the cell uses now.
+    private func read(_ standing: Standing) -> PartitionSet {
+        guard let report = standing.report, report.log == observed.assignment.log || !rules.holds(.warmFirst) else { return PartitionSet() }
+        return report.warm
     }
 
     private enum Fate { case opens, owns, cancelled }

@@ -116,7 +116,8 @@ struct Planning {
     private mutating func develop(_ services: [ServerID: Member], _ joins: [Note], _ layout: Layout, _ roles: Roles, _ leaving: Set<ServerID>) {
         let startsLog = startsLog(services)
         var moves = Moves(layout, roles: roles, situation)
-        moves.advance()
+        // Nobody is warm in a log that begins.
+        if !startsLog { moves.advance() }
         var notes = joins.filter { note in note.server.map { !leaving.contains($0) } ?? true } + moves.notes
         for id in leaving { moves.layout.remove(id) }
         setRoles(roles, &moves.layout)

@@ -122,6 +122,7 @@ public struct Rehearsal: Sendable {
             }
             report.generation = observed.generation
             report.epoch = observed.assignment.epoch
+            report.log = observed.assignment.log
             report.warm = PartitionSet()
             report.left = PartitionSet()
             if let member = observed.assignment.members[life.id], member.incarnation == life.incarnation {

@@ -244,7 +244,8 @@ struct Checks {
             guard let seen = author.observed.servers?.first(where: { $0.life == life }), seen.state == .running,
                 author.observed.reports[id]?.state != .stopping
             else { continue }
-            unconfirmed += 1
+            // That a name came back is a fact, and braked by nobody.
+            if author.observed.reports[id].map({ $0.incarnation == member.incarnation }) ?? true { unconfirmed += 1 }
             guard let server = world.substrate.server(life), server.works, world.now_us - server.troubled_us > 6_000_000 else { continue }
             // Redis listens to another of its name: it ends by itself.
             if server.isRefused { continue }

@@ -217,9 +217,15 @@ final class World {
         if let present = redis.spec.flatMap({ Int($0.json) }), let wanted = Int(text), present > wanted { return }
         redis.apply(text, now_ms: redisTime_ms)
         tellOperators(.spec)
-        // Whoever applies looks whether it is still there: Redis may have lost it.
+        watch(text)
+    }
+
+    /// Whoever applies looks whether it is still there until an operator has taken it: Redis may lose it before.
+    private func watch(_ text: String) {
         after(3_000_000) { [self] in
-            if redis.spec?.json != text, specs.count - 1 == Int(text) { put(text) }
+            guard specs.count - 1 == Int(text) else { return }
+            if redis.spec?.json != text { return put(text) }
+            if !operators.contains(where: { $0.isAlive && $0.memory.spec?.json == text }) { watch(text) }
         }
     }
 

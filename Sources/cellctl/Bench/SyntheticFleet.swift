@@ -61,6 +61,7 @@ struct SyntheticFleet {
         for (id, member) in publication.members where old.members[id] != member {
             observed.changes[id] = .init(epoch: observed.assignment.epoch, at: now)
             observed.reports[id]?.epoch = observed.assignment.epoch
+            observed.reports[id]?.log = log
             observed.reports[id]?.warm = member.owns.union(member.opens)
             observed.reports[id]?.left = member.leaves
         }

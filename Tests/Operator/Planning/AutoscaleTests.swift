@@ -65,6 +65,16 @@ extension OperatorTests {
             #expect(LoadHistory().decision(Self.scale(), current: 7, now: Moment(milliseconds: 5)) == 7)
         }
 
+        @Test("who scales by hand beyond the bounds is answered once, with what the load asks for")
+        func beyondBounds() {
+            var history = LoadHistory()
+            for second in 0...700 { history.observe((clients: 6_000, messages: 0), Self.scale(), now: Moment(milliseconds: Int64(second) * 1_000)) }
+            let now = Moment(milliseconds: 700_000)
+            let wanted = history.decision(Self.scale(), current: 6, now: now)
+            #expect(wanted > 2 && wanted < 10)
+            for current in [1, 20] { #expect(history.decision(Self.scale(), current: current, now: now) == wanted) }
+        }
+
         @Test("the planner has as many servers as was decided, within the bounds")
         func plans() {
             var world = World(World.spec(servers: 2, standbys: 1) { $0.messaging.autoscale = Self.scale() })

@@ -89,6 +89,7 @@ struct World {
             report.http = "127.0.0.1:\(20_000 + id.number)"
             report.generation = observed.generation
             report.epoch = server.applied.epoch
+            report.log = server.applied.log
             if let member = server.applied.members[id], member.incarnation == server.life.incarnation {
                 report.warm = member.owns.union(member.opens)
                 report.left = member.leaves
