@@ -70,33 +70,33 @@ def failure(call):
 @check
 def unary_call():
     with channel() as ch:
-        assert unary(ch)(b"hello", timeout=5) == b"hello"
+        assert unary(ch)(b"hello", timeout=30) == b"hello"
 
 
 @check
 def empty_message():
     with channel() as ch:
-        assert unary(ch)(b"", timeout=5) == b""
+        assert unary(ch)(b"", timeout=30) == b""
 
 
 @check
 def server_streaming():
     with channel() as ch:
-        got = list(ch.unary_stream("/test.Echo/Count")(b"500", timeout=5))
+        got = list(ch.unary_stream("/test.Echo/Count")(b"500", timeout=30))
         assert got == [str(n).encode() for n in range(500)], len(got)
 
 
 @check
 def client_streaming():
     with channel() as ch:
-        assert ch.stream_unary("/test.Echo/Unary")(iter([b"a", b"b", b"last"]), timeout=5) == b"last"
+        assert ch.stream_unary("/test.Echo/Unary")(iter([b"a", b"b", b"last"]), timeout=30) == b"last"
 
 
 @check
 def ping_pong():
     with channel() as ch:
         feed = Feed()
-        call = bidi(ch)(feed, timeout=10)
+        call = bidi(ch)(feed, timeout=60)
         for n in range(300):
             feed.put(b"%d" % n)
             assert next(call) == b"%d" % n
@@ -108,7 +108,7 @@ def ping_pong():
 def many_streams_on_one_connection():
     with channel() as ch:
         feeds = [Feed() for _ in range(90)]
-        calls = [bidi(ch)(feed, timeout=10) for feed in feeds]
+        calls = [bidi(ch)(feed, timeout=60) for feed in feeds]
         for turn in range(5):
             for n, feed in enumerate(feeds):
                 feed.put(b"%d/%d" % (n, turn))
@@ -124,7 +124,7 @@ def many_streams_on_one_connection():
 @check
 def more_streams_than_allowed_wait():
     with channel() as ch:
-        futures = [unary(ch).future(b"%d" % n, timeout=10) for n in range(500)]
+        futures = [unary(ch).future(b"%d" % n, timeout=60) for n in range(500)]
         assert [f.result() for f in futures] == [b"%d" % n for n in range(500)]
 
 
@@ -132,8 +132,8 @@ def more_streams_than_allowed_wait():
 def one_mebibyte():
     with channel() as ch:
         body = bytes(range(256)) * 4096
-        assert unary(ch)(body, timeout=10) == body
-        got = list(bidi(ch)(iter([body, b"x", body]), timeout=10))
+        assert unary(ch)(body, timeout=60) == body
+        got = list(bidi(ch)(iter([body, b"x", body]), timeout=60))
         assert got == [body, b"x", body]
 
 
@@ -142,7 +142,7 @@ def deadline_of_the_client():
     with channel() as ch:
         start = time.time()
         error = failure(lambda: list(bidi(ch, "Hang")(iter([b"x"]), timeout=0.3)))
-        assert error.code() is grpc.StatusCode.DEADLINE_EXCEEDED and time.time() - start < 2, error
+        assert error.code() is grpc.StatusCode.DEADLINE_EXCEEDED and time.time() - start < 20, error
 
 
 @check
@@ -155,13 +155,13 @@ def cancellation():
         call.cancel()
         assert failure(lambda: next(call)).code() is grpc.StatusCode.CANCELLED
         feed.close()
-        assert unary(ch)(b"still there", timeout=5) == b"still there"
+        assert unary(ch)(b"still there", timeout=30) == b"still there"
 
 
 @check
 def half_close():
     with channel() as ch:
-        call = bidi(ch)(iter([b"a", b"b"]), timeout=5)
+        call = bidi(ch)(iter([b"a", b"b"]), timeout=30)
         assert list(call) == [b"a", b"b"] and call.code() is grpc.StatusCode.OK
 
 
@@ -170,7 +170,7 @@ def metadata_both_ways():
     with channel() as ch:
         data = bytes(range(256))
         sent = [("x-one", "1"), ("x-many", "a"), ("x-many", "b"), ("x-data-bin", data)]
-        answer, call = unary(ch, "Metadata").with_call(b"", timeout=5, metadata=sent)
+        answer, call = unary(ch, "Metadata").with_call(b"", timeout=30, metadata=sent)
         assert answer == b"1|false|false", answer
         initial, trailing = dict(call.initial_metadata()), dict(call.trailing_metadata())
         assert initial["x-initial"] == "a,b" and initial["x-initial-bin"] == data, initial
@@ -180,27 +180,27 @@ def metadata_both_ways():
 @check
 def metadata_of_8_kilobytes():
     with channel() as ch:
-        assert unary(ch)(b"x", timeout=5, metadata=[("authorization", "Bearer " + "t" * 8192)]) == b"x"
+        assert unary(ch)(b"x", timeout=30, metadata=[("authorization", "Bearer " + "t" * 8192)]) == b"x"
 
 
 @check
 def trailers_only():
     with channel() as ch:
-        error = failure(lambda: unary(ch, "Denied")(b"x", timeout=5))
+        error = failure(lambda: unary(ch, "Denied")(b"x", timeout=30))
         assert error.code() is grpc.StatusCode.UNAUTHENTICATED and error.details() == "no token", error
 
 
 @check
 def unimplemented():
     with channel() as ch:
-        error = failure(lambda: unary(ch, "Nothing%")(b"x", timeout=5))
+        error = failure(lambda: unary(ch, "Nothing%")(b"x", timeout=30))
         assert error.code() is grpc.StatusCode.UNIMPLEMENTED and error.details() == "unknown method /test.Echo/Nothing%", error.details()
 
 
 @check
 def a_method_of_10_kilobytes():
     with channel() as ch:
-        error = failure(lambda: unary(ch, "M" * 10_000)(b"x", timeout=5))
+        error = failure(lambda: unary(ch, "M" * 10_000)(b"x", timeout=30))
         assert error.code() is grpc.StatusCode.UNIMPLEMENTED and len(error.details()) <= 1024, error
 
 
@@ -210,7 +210,7 @@ def every_status_code():
         for code in grpc.StatusCode:
             if code is grpc.StatusCode.OK:
                 continue
-            error = failure(lambda: unary(ch, "Fail")(b"%d:because" % code.value[0], timeout=5))
+            error = failure(lambda: unary(ch, "Fail")(b"%d:because" % code.value[0], timeout=30))
             assert error.code() is code and error.details() == "because", error
 
 
@@ -218,14 +218,14 @@ def every_status_code():
 def any_text_in_a_status():
     with channel() as ch:
         for text in ["a\nb\r\n", "nul\0", "100%", "%zz %41", "Grüße 🎈", " lead and trail "]:
-            error = failure(lambda: unary(ch, "Fail")(b"5:" + text.encode(), timeout=5))
+            error = failure(lambda: unary(ch, "Fail")(b"5:" + text.encode(), timeout=30))
             assert error.details() == text, (text, error.details())
 
 
 @check
 def a_text_of_10_kilobytes_is_cut_at_a_character():
     with channel() as ch:
-        error = failure(lambda: unary(ch, "Fail")(b"5:" + ("x" + "🎈" * 2500).encode(), timeout=5))
+        error = failure(lambda: unary(ch, "Fail")(b"5:" + ("x" + "🎈" * 2500).encode(), timeout=30))
         details = error.details()
         assert details == "x" + "🎈" * 255, (len(details), details[-3:])
 
@@ -233,23 +233,23 @@ def a_text_of_10_kilobytes_is_cut_at_a_character():
 @check
 def gzip_is_refused():
     with channel() as ch:
-        error = failure(lambda: unary(ch)(b"x" * 1000, timeout=5, compression=grpc.Compression.Gzip))
+        error = failure(lambda: unary(ch)(b"x" * 1000, timeout=30, compression=grpc.Compression.Gzip))
         assert error.code() is grpc.StatusCode.UNIMPLEMENTED, error
-        assert unary(ch)(b"plain", timeout=5) == b"plain"
+        assert unary(ch)(b"plain", timeout=30) == b"plain"
 
 
 @check
 def a_message_over_the_limit():
     with channel() as ch:
-        error = failure(lambda: unary(ch)(b"x" * (5 << 20), timeout=5))
+        error = failure(lambda: unary(ch)(b"x" * (5 << 20), timeout=30))
         assert error.code() is grpc.StatusCode.INVALID_ARGUMENT, error
-        assert unary(ch)(b"plain", timeout=5) == b"plain"
+        assert unary(ch)(b"plain", timeout=30) == b"plain"
 
 
 @check
 def a_reader_that_is_too_slow():
     with channel(("grpc.http2.lookahead_bytes", 65536), ("grpc.http2.bdp_probe", 0)) as ch:
-        call = bidi(ch, "Pour")(iter([b"go"]), timeout=20)
+        call = bidi(ch, "Pour")(iter([b"go"]), timeout=100)
         time.sleep(0.5)
         got = 0
         error = None
@@ -268,12 +268,12 @@ def ten_calls_a_millisecond_cancelled():
         for n in range(2500):
             call = ch.stream_stream("/test.Echo/Hang")(iter([body]))
             call.cancel()
-        assert unary(ch)(b"after", timeout=10, wait_for_ready=True) == b"after"
+        assert unary(ch)(b"after", timeout=60, wait_for_ready=True) == b"after"
 
 
 @check
 def keepalive_every_second_on_a_quiet_stream():
-    with channel(("grpc.keepalive_time_ms", 1000), ("grpc.keepalive_timeout_ms", 1000), ("grpc.keepalive_permit_without_calls", 1),
+    with channel(("grpc.keepalive_time_ms", 1000), ("grpc.keepalive_timeout_ms", 20000), ("grpc.keepalive_permit_without_calls", 1),
                  ("grpc.http2.max_pings_without_data", 0)) as ch:
         feed = Feed()
         call = bidi(ch)(feed)
@@ -295,9 +295,9 @@ def secure(ca):
 def tls():
     with secure(CA) as ch:
         body = b"y" * 300_000
-        assert unary(ch)(body, timeout=10) == body
+        assert unary(ch)(body, timeout=60) == body
         feed = Feed()
-        call = bidi(ch)(feed, timeout=10)
+        call = bidi(ch)(feed, timeout=60)
         for n in range(50):
             feed.put(b"%d" % n)
             assert next(call) == b"%d" % n
@@ -308,15 +308,15 @@ def tls():
 @check
 def tls_without_the_authority():
     with grpc.secure_channel(f"localhost:{TLS_PORT}", grpc.ssl_channel_credentials()) as ch:
-        assert failure(lambda: unary(ch)(b"x", timeout=3)).code() is grpc.StatusCode.UNAVAILABLE
+        assert failure(lambda: unary(ch)(b"x", timeout=30)).code() is grpc.StatusCode.UNAVAILABLE
 
 
 @check
 def plain_text_to_a_tls_port():
     with channel(port=TLS_PORT) as ch:
-        assert failure(lambda: unary(ch)(b"x", timeout=3)).code() is grpc.StatusCode.UNAVAILABLE
+        assert failure(lambda: unary(ch)(b"x", timeout=30)).code() is grpc.StatusCode.UNAVAILABLE
     with secure(CA) as ch:
-        assert unary(ch)(b"x", timeout=5) == b"x"
+        assert unary(ch)(b"x", timeout=30) == b"x"
 
 
 @check
@@ -327,15 +327,21 @@ def drain():
         call = bidi(ch)(feed)
         feed.put(b"1")
         assert next(call) == b"1"
-        assert unary(other, "Drain")(b"", timeout=5) == b""
         start = time.time()
+        assert unary(other, "Drain")(b"", timeout=30) == b""
         feed.put(b"2")
         assert next(call) == b"2", "an open stream goes on"
-        error = failure(lambda: unary(ch)(b"new", timeout=1))
+        error = None
+        while error is None:  # until the client has read the GOAWAY
+            try:
+                unary(ch)(b"new", timeout=30)
+                assert time.time() - start < 30, "new calls are still taken"
+            except grpc.RpcError as e:
+                error = e
         assert error.code() is grpc.StatusCode.UNAVAILABLE, error
         error = failure(lambda: next(call))
         took = time.time() - start
-        assert error.code() is grpc.StatusCode.UNAVAILABLE and 1 < took < 6, (error, took)
+        assert error.code() is grpc.StatusCode.UNAVAILABLE and 7 < took < 40, (error, took)
         feed.close()
 
 

@@ -40,7 +40,7 @@ extension Connection {
         output.goAway(last: HTTP2.largestStream, .none, "", state.pool)
         output.ping(Self.drainPing, acknowledge: false, state.pool)
         touch()
-        _ = state.timers.schedule(at: state.now + .seconds(1)) { [weak self] in self?.finishGoAway() }
+        _ = state.timers.schedule(at: state.now + rules.farewellTimeout) { [weak self] in self?.finishGoAway() }
     }
 
     /// Step two: streams opened from now on are refused, and the connection ends with its last stream.

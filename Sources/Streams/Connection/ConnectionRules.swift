@@ -29,6 +29,7 @@ final class ConnectionRules: Equatable {
     let linger: Duration
     let maximumAge: Duration?
     let maximumAgeGrace: Duration
+    let farewellTimeout: Duration
 
     init(server configuration: ServerConfiguration) {
         isServer = true
@@ -46,6 +47,7 @@ final class ConnectionRules: Equatable {
         linger = configuration.linger
         maximumAge = configuration.maximumAge
         maximumAgeGrace = configuration.maximumAgeGrace
+        farewellTimeout = configuration.farewellTimeout
     }
 
     init(client configuration: ClientConfiguration) {
@@ -64,6 +66,7 @@ final class ConnectionRules: Equatable {
         linger = .seconds(10)
         maximumAge = nil
         maximumAgeGrace = .zero
+        farewellTimeout = .seconds(1)
     }
 
     static func == (a: ConnectionRules, b: ConnectionRules) -> Bool {
@@ -72,6 +75,7 @@ final class ConnectionRules: Equatable {
             && a.keepaliveInterval == b.keepaliveInterval && a.keepaliveTimeout == b.keepaliveTimeout
             && a.permittedPingInterval == b.permittedPingInterval && a.pingBurst == b.pingBurst && a.greetingTimeout == b.greetingTimeout
             && a.linger == b.linger && a.maximumAge == b.maximumAge && a.maximumAgeGrace == b.maximumAgeGrace
+            && a.farewellTimeout == b.farewellTimeout
     }
 
     /// The shortest of the times that are looked at by the loop's scan.

@@ -30,6 +30,8 @@ public struct ServerConfiguration: Sendable {
     public var maximumAge: Duration?
     /// Time between that drain's GOAWAY and the end of its streams.
     public var maximumAgeGrace: Duration = .seconds(10)
+    /// How long a drain waits for the answer to its ping before it says which stream was the last.
+    public var farewellTimeout: Duration = .seconds(1)
     /// Certificate and key; nil: HTTP/2 with prior knowledge.
     public var tls: TLSServerContext?
     /// How often the certificate's files are looked at, and loaded again when they changed.

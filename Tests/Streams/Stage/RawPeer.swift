@@ -36,7 +36,7 @@ final class RawPeer {
         let address = try Socket.resolve("127.0.0.1", port)
         descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
         if var size = receiveBuffer { setsockopt(descriptor, SOL_SOCKET, SO_RCVBUF, &size, 4) }
-        var patience = timeval(tv_sec: 2, tv_usec: 0)
+        var patience = timeval(tv_sec: 30, tv_usec: 0)
         setsockopt(descriptor, SOL_SOCKET, SO_SNDTIMEO, &patience, socklen_t(MemoryLayout<timeval>.size))
         guard address.with({ connect(descriptor, $0, $1) }) == 0 else { throw StreamError.system("connect", errno) }
         guard greets else { return }
@@ -97,7 +97,7 @@ final class RawPeer {
 
     /// Reads until `found` holds, the server closes, or `limit` has passed; returns whether it holds.
     @discardableResult
-    func read(within limit: Duration = .seconds(10), until found: (RawPeer) -> Bool) async -> Bool {
+    func read(within limit: Duration = .seconds(30), until found: (RawPeer) -> Bool) async -> Bool {
         let end = ContinuousClock.now + limit
         while !found(self) {
             if isClosed || ContinuousClock.now > end { return found(self) }
@@ -107,7 +107,7 @@ final class RawPeer {
         return true
     }
 
-    func readUntilClosed(within limit: Duration = .seconds(10)) async -> Bool { await read(within: limit) { $0.isClosed } }
+    func readUntilClosed(within limit: Duration = .seconds(30)) async -> Bool { await read(within: limit) { $0.isClosed } }
 
     /// Until the server answers this ping: everything sent before has been handled.
     func settle() async {

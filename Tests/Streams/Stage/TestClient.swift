@@ -20,6 +20,7 @@ final class TestClient: Sendable {
     /// - Throws: StreamError when there is no connection.
     init(port: UInt16, host: String = "127.0.0.1", loop given: EventLoop? = nil, _ change: (inout ClientConfiguration) -> Void = { _ in }) async throws {
         var configuration = ClientConfiguration()
+        configuration.connectTimeout = .seconds(30)
         change(&configuration)
         loop = try given ?? EventLoop(name: "client")
         if given == nil { loop.start() }
@@ -102,7 +103,7 @@ final class Conversation: ClientStreamHandler, Sendable {
     func halfClose() { loop.execute { [self] in stream!.halfClose() } }
     func cancel() { loop.execute { [self] in stream!.cancel() } }
 
-    func ended(within limit: Duration = .seconds(5)) async throws -> GRPCStatus {
+    func ended(within limit: Duration = .seconds(30)) async throws -> GRPCStatus {
         try await eventually("the call's end", within: limit) { status }
     }
 

@@ -24,4 +24,12 @@ final class TestServer: Sendable {
     }
 
     var counters: StreamCounters { server.counters }
+
+    /// The counters with all that a peer has heard of: they are published after a tick's bytes have left.
+    func settledCounters() async -> StreamCounters {
+        for loop in loops {
+            await withCheckedContinuation { (done: CheckedContinuation<Void, Never>) in loop.execute { done.resume() } }
+        }
+        return counters
+    }
 }
