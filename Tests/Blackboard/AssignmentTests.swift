@@ -153,7 +153,7 @@ struct AssignmentTests {
         after.epoch = before.epoch.next
         after.members[ServerID(.messaging, 2_001)] = .owner("s1", of: parts[7])
         after.members[ServerID(.messaging, 8)] = nil
-        let listener = try RedisSubscription(to: ["{cell:eu-1}:assignment"], at: example.process.address)
+        let listener = try RedisSubscription(to: ["{cell:eu-1}:assignment"], at: example.process.address, patience: .seconds(60), options: .patient)
         var events = listener.events.makeAsyncIterator()
         #expect(await events.next() == .subscribed)
         try await example.redis.command("CONFIG", "RESETSTAT")

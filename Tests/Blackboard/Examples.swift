@@ -16,7 +16,7 @@ struct Example {
         board = CellBlackboard(CellName("eu-1")!, on: redis)
     }
 
-    func lead(_ name: String = "operator-a", lease: Duration = .seconds(30), atLeast: Term = .none) async throws -> Election {
+    func lead(_ name: String = "operator-a", lease: Duration = .seconds(300), atLeast: Term = .none) async throws -> Election {
         let result = try await board.campaign(as: name, token: "token-of-\(name)", lease: lease, atLeast: atLeast)
         guard case .leads(let election, _) = result else {
             Issue.record("\(name) does not lead: \(result)")

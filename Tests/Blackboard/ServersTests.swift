@@ -19,29 +19,29 @@ struct ServersTests {
     func renewal() async throws {
         let example = try await Example()
         let board = example.board
-        let empty = try await board.renewLease(of: server, a, arrived_ms: 1, lease: .seconds(1), report: report(a), urgent: false)
+        let empty = try await board.renewLease(of: server, a, arrived_ms: 1, lease: .seconds(60), report: report(a), urgent: false)
         #expect(empty.epoch == .none && empty.term == .none && empty.settingsEpoch == 0 && empty.generation == 0)
         let election = try await example.lead()
         try await board.publish(from: Assignment(), to: .example(9, election, PartitionSet(all: 4)), as: election)
         _ = try await board.write(Settings(CellSpec.example, generation: 1, epoch: 7), as: election)
         try await board.restore(StoredSpec(generation: 4, created_ms: 1, json: "{}"), as: election)
-        let full = try await board.renewLease(of: server, a, arrived_ms: 1, lease: .seconds(1), report: nil, urgent: false)
+        let full = try await board.renewLease(of: server, a, arrived_ms: 1, lease: .seconds(60), report: nil, urgent: false)
         #expect(full.epoch == Epoch(9) && full.term == election.term && full.settingsEpoch == 7 && full.generation == 4)
         #expect(full.time_ms >= empty.time_ms)
         let seen = try await board.servers()
         #expect(seen.reports == [server: report(a)], "a renewal without a report keeps the last one")
         #expect(seen.leases.count == 1 && seen.isLive(seen.leases[0]))
-        #expect(seen.leases[0].expiry_ms - full.time_ms == 1_000)
+        #expect(seen.leases[0].expiry_ms - full.time_ms == 60_000)
     }
 
     @Test("a later incarnation takes over; the earlier one is told to stop and overwrites nothing")
     func superseded() async throws {
         let example = try await Example()
         let board = example.board
-        _ = try await board.renewLease(of: server, a, arrived_ms: 1_000, lease: .seconds(5), report: report(a), urgent: false)
-        _ = try await board.renewLease(of: server, b, arrived_ms: 2_000, lease: .seconds(5), report: report(b), urgent: false)
+        _ = try await board.renewLease(of: server, a, arrived_ms: 1_000, lease: .seconds(60), report: report(a), urgent: false)
+        _ = try await board.renewLease(of: server, b, arrived_ms: 2_000, lease: .seconds(60), report: report(b), urgent: false)
         let refused = try await refusal {
-            _ = try await board.renewLease(of: server, a, arrived_ms: 1_000, lease: .seconds(5), report: report(a), urgent: false)
+            _ = try await board.renewLease(of: server, a, arrived_ms: 1_000, lease: .seconds(60), report: report(a), urgent: false)
         }
         #expect(refused == .superseded(by: b))
         try await board.leave(server, a)
@@ -54,8 +54,8 @@ struct ServersTests {
         let example = try await Example()
         let board = example.board
         try await example.redis.command("FLUSHALL")
-        _ = try await board.renewLease(of: server, a, arrived_ms: 1_000, lease: .seconds(5), report: report(a), urgent: false)
-        _ = try await board.renewLease(of: server, b, arrived_ms: 2_000, lease: .seconds(5), report: report(b), urgent: false)
+        _ = try await board.renewLease(of: server, a, arrived_ms: 1_000, lease: .seconds(60), report: report(a), urgent: false)
+        _ = try await board.renewLease(of: server, b, arrived_ms: 2_000, lease: .seconds(60), report: report(b), urgent: false)
         #expect(try await board.servers().reports[server]?.incarnation == b)
     }
 
@@ -63,9 +63,9 @@ struct ServersTests {
     func clockWentBack(expiry: String) async throws {
         let example = try await Example()
         let board = example.board
-        _ = try await board.renewLease(of: server, a, arrived_ms: 9_000_000_000_000, lease: .seconds(1), report: report(a), urgent: false)
+        _ = try await board.renewLease(of: server, a, arrived_ms: 9_000_000_000_000, lease: .seconds(60), report: report(a), urgent: false)
         try await example.redis.command("ZADD", "{cell:eu-1}:leases", expiry, "messaging-1/a1")
-        _ = try await board.renewLease(of: server, b, arrived_ms: 1_000, lease: .seconds(1), report: report(b), urgent: false)
+        _ = try await board.renewLease(of: server, b, arrived_ms: 1_000, lease: .seconds(60), report: report(b), urgent: false)
         #expect(try await board.servers().reports[server]?.incarnation == b)
     }
 
@@ -73,6 +73,8 @@ struct ServersTests {
     func runsOut() async throws {
         let example = try await Example()
         let board = example.board
+        // Without a spec the keys would go by themselves, soon after the lease.
+        _ = try await board.putSpec("{}", replacing: 0)
         _ = try await board.renewLease(of: server, a, arrived_ms: 1, lease: .milliseconds(50), report: nil, urgent: false)
         try await eventually("the lease's end") {
             let seen = try await board.servers()
@@ -84,7 +86,7 @@ struct ServersTests {
     func malformed() async throws {
         let example = try await Example()
         let board = example.board
-        _ = try await board.renewLease(of: server, a, arrived_ms: 1, lease: .seconds(1), report: report(a), urgent: false)
+        _ = try await board.renewLease(of: server, a, arrived_ms: 1, lease: .seconds(60), report: report(a), urgent: false)
         try await example.redis.command("ZADD", "{cell:eu-1}:leases", 1, "nobody", 2, "messaging-2", "inf", "messaging-3/c3", 5, "messaging-4/")
         try await example.redis.command("HSET", "{cell:eu-1}:reports", "messaging-2", "{\"incarnation\":\"\"}", "cook-1", "{}", "messaging-3", "\u{FF}")
         let seen = try await board.servers()
@@ -97,11 +99,11 @@ struct ServersTests {
     func told() async throws {
         let example = try await Example()
         let board = example.board
-        let listener = try BlackboardListener(to: [.servers], of: board)
+        let listener = try BlackboardListener(to: [.servers], of: board, patience: .seconds(60), options: .patient)
         var changes = listener.changes.makeAsyncIterator()
         #expect(await changes.next() == .listening)
         func renew(_ urgent: Bool) async throws {
-            _ = try await board.renewLease(of: server, a, arrived_ms: 1, lease: .seconds(1), report: report(a), urgent: urgent)
+            _ = try await board.renewLease(of: server, a, arrived_ms: 1, lease: .seconds(60), report: report(a), urgent: urgent)
         }
         try await renew(false)
         #expect(await changes.next() == .server(server))
@@ -119,7 +121,7 @@ struct ServersTests {
         let example = try await Example()
         let board = example.board
         let election = try await example.lead()
-        _ = try await board.renewLease(of: server, a, arrived_ms: 1, lease: .seconds(1), report: report(a), urgent: false)
+        _ = try await board.renewLease(of: server, a, arrived_ms: 1, lease: .seconds(60), report: report(a), urgent: false)
         try await board.forget([(server, b)], as: election)
         #expect(try await board.servers().leases.map(\.incarnation) == [a])
         try await board.forget([(server, a), (ServerID(.history, 1), b)], as: election)

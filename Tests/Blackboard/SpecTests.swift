@@ -65,13 +65,13 @@ struct SpecTests {
         let example = try await Example()
         let board = example.board
         var report = Report(incarnation: Incarnation("a1")!, zone: "", pid: 1, build: "1")
-        func renew() async throws {
-            _ = try await board.renewLease(
-                of: ServerID(.messaging, 1), report.incarnation, arrived_ms: 1, lease: .milliseconds(200), report: report, urgent: false)
+        func renew(for lease: Duration) async throws {
+            _ = try await board.renewLease(of: ServerID(.messaging, 1), report.incarnation, arrived_ms: 1, lease: lease, report: report, urgent: false)
         }
         report.generation = 3
-        try await renew()
+        try await renew(for: .seconds(60))
         #expect(try await refusal { _ = try await board.putSpec("{}", replacing: 0) } == .forgotten)
+        try await renew(for: .milliseconds(100))
         try await eventually("the lease's end") { (try? await board.putSpec("{}", replacing: 0)) == 1 }
     }
 

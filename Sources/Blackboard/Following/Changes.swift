@@ -28,11 +28,15 @@ public final class BlackboardListener: Sendable {
     public let changes: AsyncCompactMapSequence<AsyncStream<RedisSubscription.Event>, BlackboardChange>
     private let subscription: RedisSubscription
 
+    /// - Parameters: as ``RedisSubscription``'s.
     /// - Throws: `redis` when the machine has no thread or descriptor left.
-    public init(to topics: Set<Topic>, of board: CellBlackboard) throws(BlackboardError) {
+    public init(
+        to topics: Set<Topic>, of board: CellBlackboard, patience: Duration = .milliseconds(1600), options: RedisOptions = RedisOptions()
+    ) throws(BlackboardError) {
         let keys = board.keys
         do throws(RedisError) {
-            subscription = try RedisSubscription(to: Set(topics.map { keys.channel(of: $0) }), at: board.redis.address)
+            subscription = try RedisSubscription(
+                to: Set(topics.map { keys.channel(of: $0) }), at: board.redis.address, patience: patience, options: options)
         } catch {
             throw BlackboardError(error)
         }
