@@ -68,6 +68,8 @@ final class Connection: @unchecked Sendable, Loop.Watcher {
                 }
                 let posted = loop.post { self.submit(request, number, until: deadline, complete) }
                 if !posted { continuation.resume(throwing: CassandraError(.closed, "the session is closed")) }
+                // Who cancelled before this had nothing to abandon yet.
+                if posted, cancellable, Task.isCancelled { loop.post { self.abandon(number) } }
             }
         } onCancel: {
             if cancellable { loop.post { self.abandon(number) } }
