@@ -65,7 +65,7 @@ struct EmbeddedBrokerTests {
         #expect(ends[0] == 0)
         #expect(try await queries.startOffsets(of: [500], timeout: .seconds(60)).complete() == [500: 0])
         #expect(try await queries.metadata(timeout: .seconds(60)).partitions.count == 720)
-        let unknown = try await queries.endOffsets(of: [0, 720], timeout: .seconds(8))
+        let unknown = try await queries.endOffsets(of: [0, 720], timeout: .seconds(16))
         #expect(unknown[0] == 0)
         #expect(unknown.errors[720]?.code == .unknownTopicOrPartition)
     }
