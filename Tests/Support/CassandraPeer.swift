@@ -45,7 +45,7 @@ public final class CassandraPeer: Sendable {
         peer.signal(1, number)
         guard number == SIGKILL else { return }
         // A dead process may stay in the table for a while; the field after its name says so.
-        try await eventually("the node's end", within: .seconds(20)) {
+        try await eventually("the node's end", within: .seconds(60)) {
             let line = text(ofFile: "/proc/\(pid)/stat")
             return line.isEmpty || line.split(separator: ")").last?.split(separator: " ").first == "Z"
         }
@@ -65,7 +65,7 @@ private final class Gate: Sendable {
     private let state = Mutex(State())
 
     func enter(exclusive: Bool) async throws {
-        try await eventually("a turn with Cassandra", within: .seconds(300)) {
+        try await eventually("a turn with Cassandra", within: .seconds(900)) {
             state.withLock { state in
                 if state.writer || exclusive && state.readers > 0 { return false }
                 if exclusive { state.writer = true } else { state.readers += 1 }

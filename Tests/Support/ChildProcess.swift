@@ -46,16 +46,22 @@ public final class ChildProcess: Sendable {
     public var exit: Exit? { ending.exit }
     public var isRunning: Bool { exit == nil }
 
+    /// Whether a signal has stopped it, so that it does nothing until another lets it go on.
+    public var isStopped: Bool {
+        // The field after the name, which stands in brackets and may have any character.
+        text(ofFile: "/proc/\(pid)/stat").split(separator: ")").last?.split(separator: " ").first == "T"
+    }
+
     /// Does nothing when it has ended.
     public func signal(_ signal: Int32) { ending.signal(signal) }
 
-    public func waitForExit(within limit: Duration = .seconds(10)) async throws -> Exit {
+    public func waitForExit(within limit: Duration = .seconds(30)) async throws -> Exit {
         try await eventually("the end of process \(pid)", within: limit) { exit }
     }
 
     /// Asks it to stop (SIGTERM), kills it after `grace`, and returns how it ended.
     @discardableResult
-    public func stop(grace: Duration = .seconds(5)) async throws -> Exit {
+    public func stop(grace: Duration = .seconds(30)) async throws -> Exit {
         signal(SIGTERM)
         if let exit = try? await waitForExit(within: grace) { return exit }
         return try await kill()
@@ -76,7 +82,7 @@ public final class ChildProcess: Sendable {
     /// Runs a program to its end.
     public static func run(
         _ executable: String, _ arguments: [String] = [], environment: [String: String] = [:], input: String = "", in directory: String? = nil,
-        within limit: Duration = .seconds(30)
+        within limit: Duration = .seconds(120)
     ) async throws -> Outcome {
         let child = try ChildProcess(executable, arguments, environment: environment, input: input, in: directory)
         let exit = try await child.waitForExit(within: limit)

@@ -1,10 +1,12 @@
 /// Waits until `condition` holds, asking every 10 ms.
 ///
+/// The limit is for what never comes: a busy machine may hold up a thread for seconds, and a process for more.
+///
 /// - Returns: how long it took.
 /// - Throws: ``NeverHappened`` after `limit`, with the last error of the condition; a cancelled task ends early.
 @discardableResult
 public func eventually(
-    _ what: String = "the condition", within limit: Duration = .seconds(10), isolation: isolated (any Actor)? = #isolation,
+    _ what: String = "the condition", within limit: Duration = .seconds(30), isolation: isolated (any Actor)? = #isolation,
     _ condition: () async throws -> Bool
 ) async throws -> Duration {
     let start = ContinuousClock.now
@@ -24,7 +26,7 @@ public func eventually(
 
 /// Waits until `value` gives something, and returns it.
 public func eventually<Value>(
-    _ what: String = "the value", within limit: Duration = .seconds(10), isolation: isolated (any Actor)? = #isolation,
+    _ what: String = "the value", within limit: Duration = .seconds(30), isolation: isolated (any Actor)? = #isolation,
     value: () async throws -> Value?
 ) async throws -> Value {
     var result: Value?
@@ -40,6 +42,12 @@ public struct NeverHappened: Error, CustomStringConvertible {
     public var what: String
     public var limit: Duration
     public var last: String?
+
+    public init(what: String, limit: Duration, last: String? = nil) {
+        self.what = what
+        self.limit = limit
+        self.last = last
+    }
 
     public var description: String { "\(what) did not come within \(limit)\(last.map { "; last error: \($0)" } ?? "")" }
 }

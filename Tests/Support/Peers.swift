@@ -13,7 +13,7 @@ public enum Peers {
     ///
     /// - Parameter path: a folder that comes first in its PATH; a `java` there can change the brokers' configuration.
     public static func kafka(brokers: Int = 1, path: String? = nil) async throws -> Peer {
-        var variables = ["KAFKA_PORT": "\(freePort())"]
+        var variables = ["KAFKA_PORT": "\(freePorts((0..<brokers).flatMap { [$0, $0 + 10] }))"]
         if let path { variables["PATH"] = "\(path):\(environment("PATH") ?? "/usr/bin:/bin")" }
         return try await Peer("kafka", arguments: ["\(brokers)"], environment: variables)
     }
@@ -85,7 +85,7 @@ public final class Peer: Sendable {
 
     /// Ends all of it in peace.
     public func stop() async throws {
-        _ = try await ChildProcess.run("\(scripts)/stop", [folder.path], environment: variables, within: .seconds(180))
+        _ = try await ChildProcess.run("\(scripts)/stop", [folder.path], environment: variables, within: .seconds(300))
         // A Docker Engine leaves this mounted, and the folder could not be removed.
         let mounted = folder.file("exec/netns/default")
         if FileManager.default.fileExists(atPath: mounted) { _ = try await ChildProcess.run("umount", [mounted]) }
@@ -100,7 +100,7 @@ public final class Peer: Sendable {
     private static func start(
         _ scripts: String, _ folder: TemporaryFolder, _ arguments: [String], _ variables: [String: String]
     ) async throws -> ChildProcess.Outcome {
-        try await ChildProcess.run("\(scripts)/start", [folder.path] + arguments, environment: variables, within: .seconds(180))
+        try await ChildProcess.run("\(scripts)/start", [folder.path] + arguments, environment: variables, within: .seconds(400))
     }
 }
 
@@ -112,7 +112,7 @@ private final class Turn: Sendable {
         let descriptor = open("\(environment("TMPDIR") ?? "/tmp")/cell-tests-\(name).lock", O_RDWR | O_CREAT | O_CLOEXEC, 0o666)
         guard descriptor >= 0 else { throw PeerError(description: "no lock for \(name): \(String(cString: strerror(errno)))") }
         self.descriptor = descriptor
-        try await eventually("our turn for \(name)", within: .seconds(300)) { flock(descriptor, LOCK_EX | LOCK_NB) == 0 }
+        try await eventually("our turn for \(name)", within: .seconds(900)) { flock(descriptor, LOCK_EX | LOCK_NB) == 0 }
     }
 
     deinit { close(descriptor) }

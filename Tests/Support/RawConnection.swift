@@ -48,7 +48,7 @@ public final class RawConnection {
     }
 
     /// Waits until `marker` has come, and takes everything through it.
-    public func read(through marker: String, within limit: Duration = .seconds(10), isolation: isolated (any Actor)? = #isolation) async throws -> String {
+    public func read(through marker: String, within limit: Duration = .seconds(30), isolation: isolated (any Actor)? = #isolation) async throws -> String {
         let end = Array(marker.utf8)
         let range = try await eventually("\(marker.debugDescription) after \(text.debugDescription)", within: limit) {
             poll()
@@ -59,7 +59,7 @@ public final class RawConnection {
     }
 
     /// Waits until the other side has closed, and returns everything that came before.
-    public func readToEnd(within limit: Duration = .seconds(10), isolation: isolated (any Actor)? = #isolation) async throws -> String {
+    public func readToEnd(within limit: Duration = .seconds(30), isolation: isolated (any Actor)? = #isolation) async throws -> String {
         try await eventually("the end of the connection", within: limit) {
             poll()
             return isClosed

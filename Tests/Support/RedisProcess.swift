@@ -35,8 +35,8 @@ public final class RedisProcess: Sendable {
     /// What it logged since its last start.
     public var log: String { process.withLock { $0 }?.output ?? "" }
 
-    /// A client of its own; `address` names it for others.
-    public func client(_ options: RedisOptions = RedisOptions()) throws -> RedisClient {
+    /// A client of its own, which waits for a machine that is busy; `address` names it for others.
+    public func client(_ options: RedisOptions = .patient) throws -> RedisClient {
         try RedisClient(address, options: options)
     }
 
@@ -45,7 +45,7 @@ public final class RedisProcess: Sendable {
         let child = try ChildProcess("redis-server", arguments)
         process.withLock { $0 = child }
         let client = try RedisClient(address)
-        try await eventually("redis-server on port \(port)", within: .seconds(10)) {
+        try await eventually("redis-server on port \(port)", within: .seconds(60)) {
             guard child.isRunning else { throw RedisError(.refused, "redis-server ended: \(child.output)\(child.errors)") }
             do {
                 return try await client.command("PING") == .status("PONG")
@@ -76,7 +76,16 @@ public final class RedisProcess: Sendable {
         try folder.wipe()
     }
 
-    /// SIGSTOP: it keeps its connections and answers nothing until ``resume()``.
-    public func pause() { process.withLock { $0 }?.signal(SIGSTOP) }
+    /// SIGSTOP: it keeps its connections and answers nothing until ``resume()``. It stands still when this returns.
+    public func pause() {
+        guard let child = process.withLock({ $0 }) else { return }
+        child.signal(SIGSTOP)
+        while child.isRunning, !child.isStopped { usleep(500) }
+    }
     public func resume() { process.withLock { $0 }?.signal(SIGCONT) }
+}
+
+extension RedisOptions {
+    /// For tests that are not about time-outs: longer than a busy machine holds anything up.
+    public static let patient = RedisOptions(connectTimeout: .seconds(30), commandTimeout: .seconds(30))
 }

@@ -27,6 +27,9 @@ public final class TCPProxy: Sendable {
         var reset = false
         var isClosed = false
         var connections = 0
+        /// How often something was asked, and how much of it the loop has seen to.
+        var asked = 0
+        var done = 0
 
         init(target: Int = 0) { self.target = target }
     }
@@ -63,10 +66,15 @@ public final class TCPProxy: Sendable {
     /// Connections that are open now, as the proxy saw them at its last turn.
     public var connections: Int { orders.withLock { $0.connections } }
 
-    /// When it returns, no byte passes by the old orders: the loop moves bytes only while it holds them.
+    /// Returns when the loop has done it: no byte passes by the old orders any more, and a connection that comes later is a new one.
     private func change(_ body: (inout Orders) -> Void) {
-        orders.withLock { body(&$0) }
+        let number = orders.withLock { orders in
+            body(&orders)
+            orders.asked += 1
+            return orders.asked
+        }
         bell.ring()
+        while orders.withLock({ $0.done < number }) { usleep(200) }
     }
 
     private static func listen(on port: Int) throws -> Int32 {
@@ -132,7 +140,7 @@ final class ProxyLoop {
         if orders.reset || orders.fault == .refuse { for at in connections.indices { connections[at].isBroken = true } }
         for connection in connections where connection.isOver { end(connection, reset: connection.isBroken) }
         connections.removeAll(where: \.isOver)
-        (orders.halve, orders.reset, orders.connections) = (false, false, connections.count)
+        (orders.halve, orders.reset, orders.connections, orders.done) = (false, false, connections.count, orders.asked)
     }
 
     private func wait() {
