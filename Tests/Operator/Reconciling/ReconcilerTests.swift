@@ -101,7 +101,8 @@ extension OperatorTests {
 
         @Test("a server that lost Redis alone keeps everything, and is named")
         func cutOff() async throws {
-            let stage = try await Stage()
+            // A probe has half of it: one that is answered late would be a death.
+            let stage = try await Stage(lease: .seconds(3))
             let generation = try await stage.apply(stage.spec())
             let task = try stage.startOperator()
             defer { task.cancel() }
