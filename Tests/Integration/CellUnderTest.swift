@@ -60,6 +60,9 @@ final class CellUnderTest: Sendable {
 
     func signalOperator(_ number: Int, _ signal: Int32) { operators.withLock { $0[number] }.signal(signal) }
 
+    /// What it has logged.
+    func operatorLog(_ number: Int) -> String { operators.withLock { $0[number] }.errors }
+
     /// What stands in its Redis.
     func board() throws -> CellBlackboard {
         guard let cell = CellName(name) else { throw CellFault("\(name) is no cell's name") }
@@ -68,16 +71,16 @@ final class CellUnderTest: Sendable {
 
     // MARK: cellctl
 
-    func cellctl(_ arguments: String..., within limit: Duration = .seconds(60)) async throws -> ChildProcess.Outcome {
+    func cellctl(_ arguments: String..., within limit: Duration = .seconds(120)) async throws -> ChildProcess.Outcome {
         try await ChildProcess.run("\(Self.binaries)/cellctl", arguments, environment: variables, within: limit)
     }
 
     /// Runs cellctl, which must succeed.
     @discardableResult
-    func expect(_ arguments: String..., within limit: Duration = .seconds(60)) async throws -> String { try await expect(arguments, within: limit) }
+    func expect(_ arguments: String..., within limit: Duration = .seconds(120)) async throws -> String { try await expect(arguments, within: limit) }
 
     @discardableResult
-    func expect(_ arguments: [String], within limit: Duration = .seconds(60)) async throws -> String {
+    func expect(_ arguments: [String], within limit: Duration = .seconds(120)) async throws -> String {
         let outcome = try await ChildProcess.run("\(Self.binaries)/cellctl", arguments, environment: variables, within: limit)
         guard outcome.exit == .code(0) else { throw CellFault("cellctl \(arguments): \(outcome.exit) \(outcome.errors) \(outcome.output)") }
         return outcome.output
@@ -111,12 +114,12 @@ final class CellUnderTest: Sendable {
     }
 
     /// Waits until all that the spec asks for is ready.
-    func waitUntilReady(within limit: Duration = .seconds(60)) async throws {
-        try await expect("apply", "-f", folder.file("cell.yaml"), "--wait=\(limit.components.seconds)s", within: limit + .seconds(5))
+    func waitUntilReady(within limit: Duration = .seconds(120)) async throws {
+        try await expect("apply", "-f", folder.file("cell.yaml"), "--wait=\(limit.components.seconds)s", within: limit + .seconds(30))
     }
 
     /// Waits for `count` messaging servers that own partitions, and none that is draining.
-    func waitForOwners(_ count: Int, within limit: Duration = .seconds(60)) async throws {
+    func waitForOwners(_ count: Int, within limit: Duration = .seconds(120)) async throws {
         try await eventually("\(count) owners", within: limit) {
             let messaging = try await servers("messaging")
             let owners = messaging.filter { $0.role == "owner" && $0.state == "ready" && !$0.partitions.isEmpty }
@@ -125,7 +128,7 @@ final class CellUnderTest: Sendable {
     }
 
     /// Waits until this life of `server` owns nothing any more: what is true before its death was noticed says nothing.
-    func waitForLoss(of server: Server, within limit: Duration = .seconds(60)) async throws {
+    func waitForLoss(of server: Server, within limit: Duration = .seconds(120)) async throws {
         try await eventually("the loss of \(server.name)", within: limit) {
             try await !servers("messaging").contains { $0.incarnation == server.incarnation && $0.role == "owner" }
         }
@@ -139,7 +142,7 @@ final class CellUnderTest: Sendable {
     }
 
     func connectURL() async throws -> String {
-        let address = try await eventually("a connect server", within: .seconds(30)) {
+        let address = try await eventually("a connect server", within: .seconds(90)) {
             try await servers("connect").first { $0.state == "ready" }?.address
         }
         return "http://\(address)"
@@ -150,7 +153,7 @@ final class CellUnderTest: Sendable {
         let pids = (try? await servers())?.compactMap(\.pid) ?? []
         defer { for pid in pids where pid > 1 { Glibc.kill(pid, SIGKILL) } }
         if operators.withLock({ $0.last?.isRunning }) != true { try startOperator() }
-        try await expect("delete", "cell", name, "--wait=30s")
+        try await expect("delete", "cell", name, "--wait=90s")
         for child in operators.withLock({ $0 }) { try await child.stop() }
         try await redis.stop()
     }

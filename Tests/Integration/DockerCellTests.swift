@@ -17,7 +17,7 @@ struct DockerCellTests {
         spec:
           partitions: 24
           messaging: {servers: 2, standbys: 1, maxConnections: 2000}
-          connect: {servers: 1, port: \(freePort())}
+          connect: {servers: 1, port: \(freePorts([0, 1, 2, 3]))}
           backplane: {kafka: {brokers: ["\(kafka)"], topic: boxes-messages, replicationFactor: 1}}
           store: {sqlite: {}}
           auth: {none: {}}
@@ -31,7 +31,7 @@ struct DockerCellTests {
         chat with 100 clients; a container killed, one removed by force, one stopped (SIGSTOP), the operator killed, scaled to 3 and back, an upgrade that \
         cannot start and one that can, deleted: nothing lost, nothing left
         """,
-        .enabled(if: Peers.wanted), .timeLimit(.minutes(8)))
+        .enabled(if: Peers.wanted), .timeLimit(.minutes(15)))
     func everythingDies() async throws {
         let (kafka, engine) = (try await Peers.kafka(), try await Peers.docker())
         let docker = Docker(host: engine.addresses)
@@ -43,7 +43,11 @@ struct DockerCellTests {
         } catch {
             Issue.record("\(error)\n\(cell.diagnosis)\n\(try await docker.run("ps", "-a"))")
         }
-        let left = try await docker.run("ps", "-aq", "--format", "{{.Names}} {{.Status}}")
+        var left = ""
+        _ = try? await eventually("no container", within: .seconds(120)) {
+            left = try await docker.run("ps", "-aq", "--format", "{{.Names}} {{.Status}}")
+            return left.isEmpty
+        }
         #expect(left.isEmpty, "\(left)")
         try await engine.stop()
         try await kafka.stop()
@@ -51,24 +55,28 @@ struct DockerCellTests {
 
     private func live(in cell: CellUnderTest, _ docker: Docker) async throws {
         try await cell.waitUntilReady()
-        let chat = try IndependentChat(connect: try await cell.connectURL(), users: 100, rate: 150, seconds: 75)
+        let chat = try IndependentChat(connect: try await cell.connectURL(), users: 100, rate: 150)
         try await chat.opened()
 
-        try await docker.run("kill", "--signal", "KILL", container(try await cell.owner()))
+        let killed = try await cell.owner()
+        try await docker.run("kill", "--signal", "KILL", container(killed))
+        try await cell.waitForLoss(of: killed)
         try await cell.waitForOwners(2)
         try await waitForStandby(cell)
-        try await docker.run("rm", "--force", container(try await cell.owner()))
+        let removed = try await cell.owner()
+        try await docker.run("rm", "--force", container(removed))
+        try await cell.waitForLoss(of: removed)
         try await cell.waitForOwners(2)
         try await waitForStandby(cell)
 
         try await hang(cell, docker)
 
-        let before = try await containers(docker)
+        let before = try await settled(cell, docker)
         try await cell.killOperator()
         try cell.startOperator()
         try await cell.waitForOwners(2)
         // It adopted what ran, and started nothing again.
-        let after = try await containers(docker)
+        let after = try await settled(cell, docker)
         #expect(after == before)
 
         try await cell.expect("scale", "messaging=3", "--cell", "boxes")
@@ -77,9 +85,9 @@ struct DockerCellTests {
         try await cell.waitForOwners(2)
         try await upgrade(cell, docker)
 
-        let report = try await chat.result(within: .seconds(180))
+        let report = try await chat.finish(within: .seconds(240))
         #expect(report.good, "\(report) \(cell.diagnosis)")
-        #expect(report.acked > 3_000)
+        #expect(report.acked > 1_000)
         print("served again after a container's death, as clients saw it: \(report.outage_ms)")
         let events = try await cell.events()
         #expect(events.count { $0.kind == "ServerExited" } >= 2, "nobody told of the deaths: \(events)")
@@ -92,7 +100,7 @@ struct DockerCellTests {
         try await docker.run("kill", "--signal", "STOP", container(hung))
         try await cell.waitForLoss(of: hung)
         let name = try container(hung)
-        try await eventually("the end of \(name)", within: .seconds(30)) { try await !docker.run("ps", "--format", "{{.Names}}").contains(name) }
+        try await eventually("the end of \(name)", within: .seconds(120)) { try await !docker.run("ps", "--format", "{{.Names}}").contains(name) }
         try await eventually("the word of its kill") { try await cell.events().contains { $0.kind == "ServerKilled" && $0.server == hung.name } }
         try await cell.waitForOwners(2)
         try await waitForStandby(cell)
@@ -101,10 +109,10 @@ struct DockerCellTests {
     /// To an image that is nowhere: the fleet serves on, and `status` says what stands in the way. Then to one that is there, with nothing done by hand.
     private func upgrade(_ cell: CellUnderTest, _ docker: Docker) async throws {
         let spec = text(ofFile: cell.folder.file("cell.yaml"))
-        let before = try await containers(docker)
+        let before = try await settled(cell, docker)
         try cell.folder.write(spec.replacing(Self.image, with: "127.0.0.1:9/cell:nosuch"), to: "cell.yaml")
         try await cell.expect("apply", "-f", cell.folder.file("cell.yaml"))
-        try await eventually("the rollout to stop", within: .seconds(60)) {
+        try await eventually("the rollout to stop", within: .seconds(120)) {
             try await cell.cellctl("rollout", "status", "--cell", cell.name).errors.contains("127.0.0.1:9/cell:nosuch cannot be pulled")
         }
         let meanwhile = try await containers(docker)
@@ -113,9 +121,9 @@ struct DockerCellTests {
         try await docker.run("tag", Self.image, Self.nextImage)
         try cell.folder.write(spec.replacing(Self.image, with: Self.nextImage), to: "cell.yaml")
         try await cell.expect("apply", "-f", cell.folder.file("cell.yaml"))
-        try await cell.expect("rollout", "status", "--cell", cell.name, "--wait=90s", within: .seconds(95))
+        try await cell.expect("rollout", "status", "--cell", cell.name, "--wait=180s", within: .seconds(210))
         try await cell.waitUntilReady()
-        try await eventually("every container to be of the new image", within: .seconds(60)) {
+        try await eventually("every container to be of the new image", within: .seconds(120)) {
             let images = try await docker.run("ps", "--format", "{{.Image}}").split(separator: "\n")
             return !images.isEmpty && images.allSatisfy { $0 == Self.nextImage }
         }
@@ -127,9 +135,17 @@ struct DockerCellTests {
         try await docker.run("ps", "-q", "--no-trunc").split(separator: "\n").map(String.init).sorted()
     }
 
+    /// The containers, once nobody is on the way in or out.
+    private func settled(_ cell: CellUnderTest, _ docker: Docker) async throws -> [String] {
+        try await eventually("as many containers as servers", within: .seconds(120)) {
+            let (servers, containers) = (try await cell.servers(), try await containers(docker))
+            return servers.allSatisfy { $0.state == "ready" } && servers.count == 6 && containers.count == 6 ? containers : nil
+        }
+    }
+
     /// Three messaging servers are ready: the dead one's replacement, too.
     private func waitForStandby(_ cell: CellUnderTest) async throws {
-        try await eventually("the standby", within: .seconds(60)) {
+        try await eventually("the standby", within: .seconds(120)) {
             try await cell.servers("messaging").count { $0.state == "ready" } == 3
         }
     }
@@ -141,21 +157,21 @@ struct Docker {
 
     @discardableResult
     func run(_ arguments: String...) async throws -> String {
-        let outcome = try await ChildProcess.run("docker", arguments, environment: ["DOCKER_HOST": host], within: .seconds(60))
+        let outcome = try await ChildProcess.run("docker", arguments, environment: ["DOCKER_HOST": host], within: .seconds(120))
         guard outcome.exit == .code(0) else { throw CellFault("docker \(arguments): \(outcome.errors)") }
         return outcome.output
     }
 
     /// What it writes to standard error.
     func errors(of arguments: String...) async throws -> String {
-        try await ChildProcess.run("docker", arguments, environment: ["DOCKER_HOST": host], within: .seconds(60)).errors
+        try await ChildProcess.run("docker", arguments, environment: ["DOCKER_HOST": host], within: .seconds(120)).errors
     }
 
     /// Of the programs under test, with their libraries.
     func buildImage(_ name: String) async throws {
         let outcome = try await ChildProcess.run(
             "\(CellUnderTest.repository)/scripts/image", [name], environment: ["DOCKER_HOST": host, "CELL_BINARIES": CellUnderTest.binaries],
-            within: .seconds(120))
+            within: .seconds(300))
         guard outcome.exit == .code(0) else { throw CellFault("scripts/image: \(outcome.exit) \(outcome.errors)") }
     }
 }

@@ -10,7 +10,7 @@ struct FleetChangeTests {
     private func spec(port: Int, executable: String? = nil) -> String {
         WholeCellTests.embedded.replacing("PORT", with: "\(port)")
             .replacing("directory: DIR", with: "directory: DIR" + (executable.map { ", executable: \($0)" } ?? ""))
-            .replacing("auth: {none: {}}", with: "auth: {none: {}}\n  rollout: {readyWithin: 3s}")
+            .replacing("auth: {none: {}}", with: "auth: {none: {}}\n  rollout: {readyWithin: 8s}\n  failover: {lease: 3s}")
     }
 
     private func apply(_ spec: String, to cell: CellUnderTest) async throws {
@@ -20,17 +20,17 @@ struct FleetChangeTests {
 
     @Test("an upgrade of every server, a drain and a move by hand under load: no stream ends, nothing is lost, doubled or reordered")
     func underLoad() async throws {
-        let port = freePort()
+        let port = freePorts([0, 1, 2, 3])
         let cell = try await CellUnderTest("embedded", spec: spec(port: port))
         try await cell.waitUntilReady()
         let before = try await cell.servers()
         let upgraded = cell.folder.file("cell-server-2")
         try FileManager.default.copyItem(atPath: "\(CellUnderTest.binaries)/cell-server", toPath: upgraded)
-        let chat = try IndependentChat(connect: try await cell.connectURL(), users: 60, rate: 60, seconds: 40)
+        let chat = try IndependentChat(connect: try await cell.connectURL(), users: 60, rate: 60)
         try await chat.opened()
 
         try await apply(spec(port: port, executable: upgraded), to: cell)
-        try await cell.expect("rollout", "status", "--cell", cell.name, "--wait=90s", within: .seconds(95))
+        try await cell.expect("rollout", "status", "--cell", cell.name, "--wait=180s", within: .seconds(210))
         let after = try await cell.servers()
         let replaced = Set(before.filter { $0.kind != "backplane" }.compactMap(\.pid))
         #expect(replaced.isDisjoint(with: after.compactMap(\.pid)), "every server but the backplane is a new process")
@@ -40,18 +40,18 @@ struct FleetChangeTests {
         }
         try await cell.waitForOwners(2)
         let drained = try await cell.owner(0).name
-        try await cell.expect("drain", drained, "--cell", cell.name, "--wait=30s", within: .seconds(35))
+        try await cell.expect("drain", drained, "--cell", cell.name, "--wait=90s", within: .seconds(120))
         #expect(try await cell.servers("messaging").first { $0.name == drained }?.partitions == [])
         try await cell.expect("uncordon", drained, "--cell", cell.name)
         try await cell.waitForOwners(2)
         let target = try await cell.owner(1).name
         try await cell.expect("move", "0-2", target, "--cell", cell.name)
-        try await eventually("partitions 0 to 2 at \(target)", within: .seconds(30)) {
+        try await eventually("partitions 0 to 2 at \(target)", within: .seconds(90)) {
             let owner = try await cell.servers("messaging").first { $0.name == target }
             return owner?.partitions.contains { $0.hasPrefix("0-") && Int($0.dropFirst(2)) ?? 0 >= 2 } ?? false
         }
 
-        let report = try await chat.result(within: .seconds(150))
+        let report = try await chat.finish()
         #expect(report.good, "\(report) \(cell.diagnosis)")
         #expect(report.outage_ms.count == 0, "no stream may end: \(report)")
         try await cell.stop()
@@ -59,31 +59,31 @@ struct FleetChangeTests {
 
     @Test("an upgrade to a program that exits at once stops after the first server and says why; undone, the cell is as it was")
     func brokenUpgrade() async throws {
-        let port = freePort()
+        let port = freePorts([0, 1, 2, 3])
         let cell = try await CellUnderTest("embedded", spec: spec(port: port))
         try await cell.waitUntilReady()
         let before = try await cell.servers().compactMap(\.pid)
-        let chat = try IndependentChat(connect: try await cell.connectURL(), users: 20, rate: 40, seconds: 12)
+        let chat = try IndependentChat(connect: try await cell.connectURL(), users: 20, rate: 40)
         try await chat.opened()
         try await apply(spec(port: port, executable: "/bin/false"), to: cell)
-        let stopped = try await eventually("the rollout's stop", within: .seconds(40)) {
+        let stopped = try await eventually("the rollout's stop", within: .seconds(90)) {
             let outcome = try await cell.cellctl("rollout", "status", "--cell", cell.name)
             return outcome.exit == .code(5) ? outcome : nil
         }
         #expect(stopped.errors.contains("code 1"), "\(stopped.errors)")
         #expect(stopped.errors.contains("cellctl rollout undo"), "\(stopped.errors)")
         #expect(Set(before).isSubset(of: try await cell.servers().compactMap(\.pid)), "all of the old fleet serve on")
-        try await cell.expect("rollout", "undo", "--cell", cell.name, "--wait=60s", within: .seconds(65))
-        let report = try await chat.result(within: .seconds(120))
+        try await cell.expect("rollout", "undo", "--cell", cell.name, "--wait=120s", within: .seconds(150))
+        try await eventually("rest", within: .seconds(120)) { try await cell.cellctl("status", cell.name, "--check").exit == .code(0) }
+        let report = try await chat.finish()
         #expect(report.good && report.outage_ms.count == 0, "\(report) \(cell.diagnosis)")
-        try await eventually("rest", within: .seconds(60)) { try await cell.cellctl("status", cell.name, "--check").exit == .code(0) }
         #expect(Set(before).isSubset(of: try await cell.servers().compactMap(\.pid)), "nobody was replaced")
         try await cell.stop()
     }
 
     @Test("what would leave the cell without owners is refused in words, and changes nothing")
     func refusals() async throws {
-        let port = freePort()
+        let port = freePorts([0, 1, 2, 3])
         let cell = try await CellUnderTest("embedded", spec: spec(port: port))
         try await cell.waitUntilReady()
         let names = try await cell.servers("messaging").map(\.name)

@@ -8,10 +8,11 @@ struct IndependentChat {
     private let folder: TemporaryFolder
 
     /// - Parameters:
+    ///   - seconds: how long they send, at most.
     ///   - trusting: a file with who signed the cell's certificates; then they speak TLS and nothing else.
     ///   - secret: a file with what HS256 tokens are signed with.
     init(
-        connect: String, users: Int, rate: Int, seconds: Int, devices: Int = 1, settle: Int = 60, firstUser: Int = 1, trusting: String? = nil,
+        connect: String, users: Int, rate: Int, seconds: Int = 600, devices: Int = 1, settle: Int = 60, firstUser: Int = 1, trusting: String? = nil,
         secret: String? = nil
     ) throws {
         folder = try TemporaryFolder("chat")
@@ -21,12 +22,13 @@ struct IndependentChat {
             [
                 "\(CellUnderTest.repository)/Tests/Integration/chat/chat.py", "--connect", connect, "--users", "\(users)", "--rate", "\(rate)",
                 "--seconds", "\(seconds)", "--devices", "\(devices)", "--settle", "\(settle)", "--first-user", "\(firstUser)", "--json", report,
+                "--until", folder.file("until"),
             ] + (trusting.map { ["--ca", $0] } ?? []) + (secret.map { ["--secret", $0] } ?? []))
     }
 
     /// Waits until every device has its stream.
     func opened() async throws {
-        try await eventually("every device's stream", within: .seconds(60)) {
+        try await eventually("every device's stream", within: .seconds(150)) {
             if let exit = process.exit { throw CellFault("the chat ended: \(exit) \(process.errors)") }
             return process.output.contains("opened")
         }
@@ -43,6 +45,12 @@ struct IndependentChat {
 
         struct Outage: Decodable { var count: Int, p50: Double?, p99: Double?, max: Double? }
         struct History: Decodable { var users: Int, rows: Int, different: Int }
+    }
+
+    /// Ends the sending, since what was to happen meanwhile has happened.
+    func finish(within limit: Duration = .seconds(180)) async throws -> Report {
+        try folder.write("", to: "until")
+        return try await result(within: limit)
     }
 
     /// Waits for the end of the run, and reads what its ledger says.

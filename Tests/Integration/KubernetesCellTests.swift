@@ -17,7 +17,7 @@ struct KubernetesCellTests {
         spec:
           partitions: 24
           messaging: {servers: 2, standbys: 1, maxConnections: 2000}
-          connect: {servers: 1, port: \(freePort())}
+          connect: {servers: 1, port: \(freePorts([0, 1, 2, 3]))}
           backplane: {kafka: {brokers: ["\(kafka)"], topic: pods-messages, replicationFactor: 1}}
           store: {cassandra: {contactPoints: ["127.0.0.1:\(cassandra)"], keyspace: pods, replicationFactor: 1}}
           auth: {none: {}}
@@ -35,7 +35,7 @@ struct KubernetesCellTests {
         apply, chat with 100 clients; a pod deleted by force, one killed, both operators killed, scaled to 3 and back, one stopped (SIGSTOP), all of them \
         upgraded, deleted: nothing lost, nothing left
         """,
-        .enabled(if: Peers.wanted), .timeLimit(.minutes(12)))
+        .enabled(if: Peers.wanted), .timeLimit(.minutes(20)))
     func everythingDies() async throws { try await CassandraPeer.shared { try await everythingDies(cassandra: $0.port) } }
 
     private func everythingDies(cassandra: Int) async throws {
@@ -51,7 +51,11 @@ struct KubernetesCellTests {
         } catch {
             Issue.record("\(error)\n\(await diagnosis(kubectl, docker))")
         }
-        let left = try await docker.run("ps", "-q", "--filter", "label=io.kubernetes.container.name=server")
+        var left = ""
+        _ = try? await eventually("no server", within: .seconds(60)) {
+            left = try await docker.run("ps", "-q", "--filter", "label=io.kubernetes.container.name=server")
+            return left.isEmpty
+        }
         #expect(left.isEmpty, "\(left)")
         try await cluster.stop()
         try await engine.stop()
@@ -64,8 +68,8 @@ struct KubernetesCellTests {
         try await kubectl.run("apply", "-f", "\(CellUnderTest.repository)/manifests/kubernetes/crd.yaml")
         try await kubectl.run("apply", "-f", "\(CellUnderTest.repository)/manifests/kubernetes/namespace.yaml")
         try await kubectl.run("apply", "-f", "\(CellUnderTest.repository)/manifests/kubernetes/rbac.yaml")
-        try await kubectl.run("wait", "--for=condition=Established", "crd/cells.cecochat.io", "--timeout=30s")
-        let token = try await eventually("the operator's token", within: .seconds(30)) {
+        try await kubectl.run("wait", "--for=condition=Established", "crd/cells.cecochat.io", "--timeout=60s", within: .seconds(90))
+        let token = try await eventually("the operator's token", within: .seconds(90)) {
             let name = try await kubectl.run("get", "serviceaccount", "cell-operator", "-n", "cell-system", "-o", "jsonpath={.secrets[0].name}")
             return name.isEmpty ? nil : name
         }
@@ -89,12 +93,12 @@ struct KubernetesCellTests {
         let deployment = try await kubectl.run(
             "patch", "--local", "-f", "\(CellUnderTest.repository)/manifests/kubernetes/operator.yaml", "--type=json", "-p", patch, "-o", "yaml")
         try await kubectl.run("apply", "-f", "-", input: deployment)
-        try await kubectl.run("rollout", "status", "deployment/cell-operator", "-n", "cell-system", "--timeout=60s", within: .seconds(65))
+        try await kubectl.run("rollout", "status", "deployment/cell-operator", "-n", "cell-system", "--timeout=150s", within: .seconds(180))
     }
 
     private func live(in cell: CellUnderTest, _ kubectl: Kubectl, _ docker: Docker) async throws {
         try await kubectl.run("apply", "-f", cell.folder.file("cell.yaml"))
-        try await kubectl.run("wait", "--for=condition=Ready", "cell/pods", "-n", "chat", "--timeout=90s", within: .seconds(95))
+        try await kubectl.run("wait", "--for=condition=Ready", "cell/pods", "-n", "chat", "--timeout=180s", within: .seconds(210))
         let chat = try IndependentChat(connect: try await cell.connectURL(), users: 100, rate: 60, seconds: 100)
         try await chat.opened()
 
@@ -112,7 +116,7 @@ struct KubernetesCellTests {
         let before = try await settled(cell, kubectl)
         try await kubectl.run("delete", "pod", "-n", "cell-system", "--all", "--force", "--grace-period=0")
         try await kubectl.run("scale", "cell/pods", "-n", "chat", "--replicas=3")
-        try await cell.waitForOwners(3, within: .seconds(90))
+        try await cell.waitForOwners(3, within: .seconds(180))
         // The operators that came adopted what ran, and started nothing but what was asked for.
         try await waitForMessaging(4, cell)
         let after = try await settled(cell, kubectl)
@@ -123,7 +127,7 @@ struct KubernetesCellTests {
         try await upgrade(cell, kubectl, docker)
 
         try await refusals(kubectl)
-        let report = try await chat.result(within: .seconds(180))
+        let report = try await chat.finish(within: .seconds(240))
         #expect(report.good, "\(report)")
         #expect(report.acked > 1_000)
         print("served again after a pod's death, as clients saw it: \(report.outage_ms)")
@@ -139,7 +143,7 @@ struct KubernetesCellTests {
         let container = try await container(of: pod(hung), docker)
         try await docker.run("kill", "--signal", "STOP", container)
         try await cell.waitForLoss(of: hung)
-        try await eventually("the end of \(hung.name)'s container", within: .seconds(60)) { try await !docker.run("ps", "-q").contains(container) }
+        try await eventually("the end of \(hung.name)'s container", within: .seconds(120)) { try await !docker.run("ps", "-q").contains(container) }
         try await eventually("the word of its kill") { try await cell.events().contains { $0.kind == "ServerKilled" && $0.server == hung.name } }
         try await cell.waitForOwners(2)
         try await waitForStandby(cell)
@@ -150,7 +154,7 @@ struct KubernetesCellTests {
         try await docker.run("tag", Self.image, Self.nextImage)
         let patch = #"{"spec":{"rollout":{"readyWithin":"20s"},"run":{"kubernetes":{"image":"\#(Self.nextImage)"}}}}"#
         try await kubectl.run("patch", "cell", "pods", "-n", "chat", "--type=merge", "-p", patch)
-        try await eventually("every server to be of the new image", within: .seconds(180)) {
+        try await eventually("every server to be of the new image", within: .seconds(300)) {
             let servers = try await cell.servers()
             guard servers.count == 6, servers.allSatisfy({ $0.state == "ready" }) else { return false }
             let images = try await kubectl.run(
@@ -173,13 +177,13 @@ struct KubernetesCellTests {
         #expect(unknown.contains("partition"), "\(unknown)")
 
         try await kubectl.run("patch", "cell", "pods", "-n", "chat", "--type=merge", "-p", #"{"spec":{"partitions":48}}"#)
-        try await kubectl.run("wait", "--for=condition=SpecAccepted=False", "cell/pods", "-n", "chat", "--timeout=20s", within: .seconds(25))
+        try await kubectl.run("wait", "--for=condition=SpecAccepted=False", "cell/pods", "-n", "chat", "--timeout=90s", within: .seconds(120))
         let words = try await condition("SpecAccepted", "message", kubectl)
         #expect(words.contains("spec.partitions is fixed: it is 24 and cannot become 48"), "\(words)")
         try await kubectl.run("patch", "cell", "pods", "-n", "chat", "--type=merge", "-p", #"{"spec":{"partitions":24}}"#)
-        try await kubectl.run("wait", "--for=condition=SpecAccepted", "cell/pods", "-n", "chat", "--timeout=20s", within: .seconds(25))
+        try await kubectl.run("wait", "--for=condition=SpecAccepted", "cell/pods", "-n", "chat", "--timeout=90s", within: .seconds(120))
         // Ready is told of the present generation, not of one before it.
-        try await eventually("readiness of this generation", within: .seconds(60)) {
+        try await eventually("readiness of this generation", within: .seconds(120)) {
             let (ready, told) = (try await condition("Ready", "status", kubectl), try await condition("Ready", "observedGeneration", kubectl))
             let generation = try await kubectl.run("get", "cell", "pods", "-n", "chat", "-o", "jsonpath={.metadata.generation}")
             return ready == "True" && told == generation
@@ -193,7 +197,7 @@ struct KubernetesCellTests {
         #expect(story.contains("FailedOver") && story.contains("SpecInvalid"), "\(story)")
         let budget = try await kubectl.run("get", "pdb", "cell-pods-messaging", "-n", "chat", "-o", "jsonpath={.spec.minAvailable}")
         #expect(budget == "2")
-        try await eventually("the pods' own readiness", within: .seconds(30)) {
+        try await eventually("the pods' own readiness", within: .seconds(90)) {
             try await kubectl.run("get", "pods", "-n", "chat", "-o", "jsonpath={.items[*].status.containerStatuses[*].ready}").split(separator: " ")
                 .allSatisfy { $0 == "true" }
         }
@@ -235,7 +239,7 @@ struct KubernetesCellTests {
         try await eventually("the budget and the secret go with their cell", within: .seconds(90)) {
             try await kubectl.run("get", "pdb,secret", "-n", "chat", "-l", "io.cecochat.cell=pods", "-o", "name").isEmpty
         }
-        try await kubectl.run("delete", "deployment", "cell-operator", "-n", "cell-system", "--timeout=60s", within: .seconds(65))
+        try await kubectl.run("delete", "deployment", "cell-operator", "-n", "cell-system", "--timeout=150s", within: .seconds(180))
     }
 
     // MARK: Words for it
@@ -260,14 +264,14 @@ struct KubernetesCellTests {
     private func waitForStandby(_ cell: CellUnderTest) async throws { try await waitForMessaging(3, cell) }
 
     private func waitForMessaging(_ count: Int, _ cell: CellUnderTest) async throws {
-        try await eventually("\(count) messaging servers", within: .seconds(60)) {
+        try await eventually("\(count) messaging servers", within: .seconds(120)) {
             try await cell.servers("messaging").count { $0.state == "ready" } == count
         }
     }
 
     /// The pods, once the kubelet, which tells of starts and deaths a second later, and the cell's servers agree about them.
     private func settled(_ cell: CellUnderTest, _ kubectl: Kubectl) async throws -> Set<String> {
-        try await eventually("the same pods by Kubernetes and by the cell", within: .seconds(60)) {
+        try await eventually("the same pods by Kubernetes and by the cell", within: .seconds(120)) {
             let (servers, running) = (try await cell.servers(), try await pods(kubectl))
             let named = try Set(servers.map { "pod/\(try pod($0))" })
             return servers.allSatisfy { $0.state == "ready" } && named == running ? running : nil
@@ -288,12 +292,12 @@ private struct Kubectl {
     let config: String
 
     @discardableResult
-    func run(_ arguments: String..., input: String = "", within limit: Duration = .seconds(60)) async throws -> String {
+    func run(_ arguments: String..., input: String = "", within limit: Duration = .seconds(120)) async throws -> String {
         try await run(arguments, input: input, within: limit)
     }
 
     @discardableResult
-    func run(_ arguments: [String], input: String = "", within limit: Duration = .seconds(60)) async throws -> String {
+    func run(_ arguments: [String], input: String = "", within limit: Duration = .seconds(120)) async throws -> String {
         let outcome = try await start(arguments, input, limit)
         guard outcome.exit == .code(0) else { throw CellFault("kubectl \(arguments): \(outcome.errors)") }
         return outcome.output
@@ -301,7 +305,7 @@ private struct Kubectl {
 
     /// What it must not do; returns why it did not.
     func refused(_ arguments: String..., input: String = "") async throws -> String {
-        let outcome = try await start(arguments, input, .seconds(60))
+        let outcome = try await start(arguments, input, .seconds(120))
         guard outcome.exit != .code(0) else { throw CellFault("kubectl \(arguments) was not refused: \(outcome.output)") }
         return outcome.errors
     }

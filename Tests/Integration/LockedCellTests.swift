@@ -3,7 +3,7 @@ import Support
 import Testing
 
 /// A cell whose every door has a lock: its own streams, history and connect server, and the real peers behind it.
-@Suite("a cell behind locks", .serialized, .timeLimit(.minutes(8)))
+@Suite("a cell behind locks", .serialized, .timeLimit(.minutes(15)))
 struct LockedCellTests {
     private static let (kafkaPassword, cassandraPassword, secret) = ("kafka-hunter-4", "cassandra", "token-hunter-5-with-enough-bytes-for-hs256")
 
@@ -73,7 +73,7 @@ struct LockedCellTests {
                 spec:
                   partitions: 12
                   messaging: {servers: 2, standbys: 1, maxConnections: 2000, tls: \(tls)}
-                  connect: {servers: 1, port: \(freePort()), tls: \(tls)}
+                  connect: {servers: 1, port: \(freePorts([0, 1, 2, 3])), tls: \(tls)}
                   backplane:
                     kafka:
                       brokers: ["\(kafka.addresses)"]
@@ -90,9 +90,10 @@ struct LockedCellTests {
                       passwordFile: \(files.cassandra)
                       tls: {ca: \(authority.certificate)}
                   auth: {jwt: {keyFile: \(files.secret), algorithm: HS256}}
+                  failover: {lease: 4s}
                   run: {process: {directory: DIR}}
                 """)
-        try await cell.waitUntilReady(within: .seconds(120))
+        try await cell.waitUntilReady(within: .seconds(240))
         let before = try await cell.servers().filter { $0.kind != "materialize" }
         let connect = try #require(before.first { $0.kind == "connect" }).address
         let chat = try IndependentChat(
@@ -102,7 +103,7 @@ struct LockedCellTests {
         // New certificates: new connections see them, streams that are open go on, and nobody was started again.
         let renewed = try await authority.serial(of: authority.sign("server"))
         for server in before {
-            try await eventually("\(server.name)'s new certificate", within: .seconds(60)) {
+            try await eventually("\(server.name)'s new certificate", within: .seconds(120)) {
                 let shown = try await authority.serial(at: server.address)
                 return shown != nil && shown == renewed
             }
@@ -152,7 +153,7 @@ struct LockedCellTests {
                     spec:
                       partitions: 12
                       messaging: {servers: 1, standbys: 1, maxConnections: 2000}
-                      connect: {servers: 1, port: \(freePort())}
+                      connect: {servers: 1, port: \(freePorts([0, 1, 2, 3]))}
                       backplane:
                         kafka:
                           brokers: ["\(kafka.addresses)"]
@@ -173,7 +174,7 @@ struct LockedCellTests {
 
         // Without a certificate of its own it is let in nowhere, and says so.
         let stranger = try await cell("stranger", "")
-        try await eventually("a status that says why", within: .seconds(60)) { try await stranger.expect("status", "stranger").contains("KafkaAway") }
+        try await eventually("a status that says why", within: .seconds(120)) { try await stranger.expect("status", "stranger").contains("KafkaAway") }
         try await stranger.stop()
         try await kafka.stop()
     }

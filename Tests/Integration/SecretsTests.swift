@@ -4,7 +4,7 @@ import Support
 import Testing
 
 /// A cell whose peers ask for passwords: they are used, and never shown.
-@Suite("secrets", .serialized, .timeLimit(.minutes(5)))
+@Suite("secrets", .serialized, .timeLimit(.minutes(10)))
 struct SecretsTests {
     private static let passwords = (kafka: "kafka-hunter-2", redis: "redis-hunter-3")
 
@@ -65,7 +65,7 @@ struct SecretsTests {
             spec:
               partitions: 12
               messaging: {servers: 1, standbys: 1, maxConnections: 2000}
-              connect: {servers: 1, port: \(freePort())}
+              connect: {servers: 1, port: \(freePorts([0, 1, 2, 3]))}
               backplane:
                 kafka:
                   brokers: ["\(kafka.addresses)"]

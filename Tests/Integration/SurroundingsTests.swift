@@ -23,7 +23,7 @@ struct SurroundingsTests {
     }
 
     /// What `cellctl status` says once it says `text`.
-    private func status(of cell: CellUnderTest, saying text: String, within limit: Duration = .seconds(40)) async throws -> String {
+    private func status(of cell: CellUnderTest, saying text: String, within limit: Duration = .seconds(120)) async throws -> String {
         try await eventually("a status that says \"\(text)\"", within: limit) {
             let status = try await cell.expect("status", cell.name)
             return status.contains(text) ? status : nil
@@ -64,7 +64,7 @@ struct SurroundingsTests {
         let folder = try TemporaryFolder("broken")
         let program = try folder.write("#!/bin/sh\necho the wrong library >&2\nexit 9\n", to: "broken-server")
         chmod(program, 0o755)
-        let spec = WholeCellTests.embedded.replacing("PORT", with: "\(freePort())")
+        let spec = WholeCellTests.embedded.replacing("PORT", with: "\(freePorts([0, 1, 2, 3]))")
             .replacing("directory: DIR", with: "directory: DIR, executable: \(program)")
         let cell = try await CellUnderTest("embedded", spec: spec)
         let status = try await status(of: cell, saying: "the wrong library")
@@ -76,9 +76,12 @@ struct SurroundingsTests {
 
     @Test("operator and Redis gone under load: no message and no stream is lost")
     func controlPlaneGone() async throws {
-        let cell = try await CellUnderTest("embedded", spec: WholeCellTests.embedded.replacing("PORT", with: "\(freePort())"))
+        let spec = WholeCellTests.embedded.replacing("PORT", with: "\(freePorts([0, 1, 2, 3]))")
+            .replacing("auth: {none: {}}", with: "auth: {none: {}}\n  failover: {lease: 3s}")
+        let cell = try await CellUnderTest("embedded", spec: spec)
         try await cell.waitUntilReady()
-        let chat = try IndependentChat(connect: try await cell.connectURL(), users: 40, rate: 80, seconds: 12)
+        let board = try cell.board()
+        let chat = try IndependentChat(connect: try await cell.connectURL(), users: 40, rate: 80)
         try await chat.opened()
         try await cell.killOperator()
         try await cell.redis.kill()
@@ -86,7 +89,10 @@ struct SurroundingsTests {
         try await Task.sleep(for: .seconds(4))
         try await cell.redis.start()
         try cell.startOperator()
-        let report = try await chat.result(within: .seconds(120))
+        try await eventually("the next operator's lead", within: .seconds(60)) { try await board.leader()?.name == "operator-1" }
+        // Time enough for leases that were missed to cost somebody his place.
+        try await Task.sleep(for: .seconds(6))
+        let report = try await chat.finish()
         #expect(report.good, "\(report) \(cell.diagnosis)")
         #expect(report.outage_ms.count == 0, "no stream may end: \(report)")
         try await cell.waitForOwners(2)
@@ -95,7 +101,7 @@ struct SurroundingsTests {
 
     @Test("a tiny window, two devices each: who resumes past it is told a gap, and the history closes it exactly")
     func gaps() async throws {
-        let spec = WholeCellTests.embedded.replacing("PORT", with: "\(freePort())")
+        let spec = WholeCellTests.embedded.replacing("PORT", with: "\(freePorts([0, 1, 2, 3]))")
             .replacing("maxConnections: 2000", with: "maxConnections: 2000, alive: 60s, window: {age: 1s, bytes: 1Mi}")
         let cell = try await CellUnderTest("embedded", spec: spec)
         try await cell.waitUntilReady()
@@ -115,14 +121,14 @@ struct SurroundingsTests {
 
     @Test("everything dies at once: the next operator brings the cell back in seconds, also when Redis forgot it", arguments: [false, true])
     func totalLoss(forgetful: Bool) async throws {
-        let cell = try await CellUnderTest("embedded", spec: WholeCellTests.embedded.replacing("PORT", with: "\(freePort())"))
+        let cell = try await CellUnderTest("embedded", spec: WholeCellTests.embedded.replacing("PORT", with: "\(freePorts([0, 1, 2, 3]))"))
         try await cell.waitUntilReady()
         let before = try await cell.servers()
         try await cell.killOperator()
         for pid in before.compactMap(\.pid) { kill(pid, SIGKILL) }
         if forgetful { try await cell.redis.client().command("FLUSHALL") }
         try cell.startOperator()
-        try await eventually("a cell of new servers", within: .seconds(20)) {
+        try await eventually("a cell of new servers", within: .seconds(120)) {
             guard let servers = try? await cell.servers() else { return false }
             return servers.count == before.count && servers.allSatisfy { $0.state == "ready" } && Set(servers.map(\.name)).isDisjoint(with: before.map(\.name))
         }

@@ -43,6 +43,12 @@ public struct NeverHappened: Error, CustomStringConvertible {
     public var limit: Duration
     public var last: String?
 
+    public init(what: String, limit: Duration, last: String? = nil) {
+        self.what = what
+        self.limit = limit
+        self.last = last
+    }
+
     public var description: String { "\(what) did not come within \(limit)\(last.map { "; last error: \($0)" } ?? "")" }
 }
 

@@ -81,13 +81,16 @@ struct RefusalTests {
         ])
     func payloads(_ payload: Payload) {
         let bytes = Array(payload.text().utf8)
-        let clock = ContinuousClock()
-        let took = clock.measure {
+        // The best of several: the machine may be busy with something else.
+        var best = Duration.seconds(60)
+        for _ in 1...5 where best >= .seconds(1) {
+            let began = ContinuousClock.now
             let problem = #expect(throws: SpecProblem.self) { try YAML.documents(in: bytes, file: "f") }
             #expect(problem?.problem.contains(payload.says) == true, "\(problem?.description ?? "")")
+            best = min(best, ContinuousClock.now - began)
         }
         // 100 ms is what a release build is held to; this one is not optimised, and shares its cores.
-        #expect(took < .milliseconds(1_000), "\(took)")
+        #expect(best < .seconds(1), "\(best)")
     }
 
     struct Large: Sendable, CustomTestStringConvertible {
@@ -106,7 +109,12 @@ struct RefusalTests {
         ])
     func linear(_ large: Large) throws {
         let bytes = Array(large.text(20_000).utf8)
-        let took = try ContinuousClock().measure { _ = try YAML.documents(in: bytes, file: "f") }
-        #expect(took < .milliseconds(1_500), "\(took)")
+        var best = Duration.seconds(60)
+        for _ in 1...5 where best >= .milliseconds(1_500) {
+            let began = ContinuousClock.now
+            _ = try YAML.documents(in: bytes, file: "f")
+            best = min(best, ContinuousClock.now - began)
+        }
+        #expect(best < .milliseconds(1_500), "\(best)")
     }
 }

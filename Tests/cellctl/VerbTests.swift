@@ -21,7 +21,7 @@ struct VerbTests {
         let bench = try await Bench()
         _ = try await bench.run("apply", "-", input: Bench.cell)
         let board = try bench.board()
-        let campaign = try await board.campaign(as: "operator-1", token: "t", lease: .seconds(60), atLeast: Term(1))
+        let campaign = try await board.campaign(as: "operator-1", token: "t", lease: .seconds(600), atLeast: Term(1))
         let election = try #require(campaign.election)
         var assignment = Assignment(epoch: Epoch(7), term: election.term)
         var status = CellStatus()
@@ -41,7 +41,7 @@ struct VerbTests {
             report.generation = 1
             report.connections = number
             report.positions = ["3": 12]
-            _ = try await board.renewLease(of: id, incarnation, arrived_ms: 1, lease: .seconds(60), report: report, urgent: false)
+            _ = try await board.renewLease(of: id, incarnation, arrived_ms: 1, lease: .seconds(600), report: report, urgent: false)
             var server = CellStatus.ServerStatus(id, incarnation, state: number == 1 ? .ready : .starting)
             server.pid = Int32(number)
             server.address = member.address
@@ -199,7 +199,7 @@ struct VerbTests {
         )
 
         let waiting = try ChildProcess(
-            Bench.cellctl, ["apply", "-f", "cell.yaml", "--wait=20s"], environment: ["CELL_REDIS": "127.0.0.1:\(bench.redis.port)"], in: bench.folder.path)
+            Bench.cellctl, ["apply", "-f", "cell.yaml", "--wait=120s"], environment: ["CELL_REDIS": "127.0.0.1:\(bench.redis.port)"], in: bench.folder.path)
         try await eventually("progress") { waiting.errors.contains("has not looked at generation 2") }
         ready.observedGeneration = 2
         ready.conditions[0].observedGeneration = 2
@@ -208,7 +208,7 @@ struct VerbTests {
         #expect(waiting.isRunning)
         var report = try #require(try await board.servers().reports[ServerID(.messaging, 1)])
         report.generation = 2
-        _ = try await board.renewLease(of: ServerID(.messaging, 1), report.incarnation, arrived_ms: 1, lease: .seconds(60), report: report, urgent: false)
+        _ = try await board.renewLease(of: ServerID(.messaging, 1), report.incarnation, arrived_ms: 1, lease: .seconds(600), report: report, urgent: false)
         #expect(try await waiting.waitForExit() == .code(0))
         #expect(waiting.output == "cell/case unchanged\ncell/case ready\n")
     }
@@ -217,7 +217,7 @@ struct VerbTests {
     func delete() async throws {
         let (bench, election) = try await livingCell()
         let waiting = try ChildProcess(
-            Bench.cellctl, ["delete", "cell/case", "--wait=20s"], environment: ["CELL_REDIS": "127.0.0.1:\(bench.redis.port)"], in: bench.folder.path)
+            Bench.cellctl, ["delete", "cell/case", "--wait=120s"], environment: ["CELL_REDIS": "127.0.0.1:\(bench.redis.port)"], in: bench.folder.path)
         try await eventually("progress") { waiting.errors.contains("messaging-1, messaging-2 still there") }
         try await bench.board().removeCell(as: election)
         #expect(try await waiting.waitForExit() == .code(0))
@@ -235,13 +235,13 @@ struct VerbTests {
         try await eventually("the new row") { watching.output.contains("SpecApplied") }
         #expect(watching.output.split(separator: "\n").count == 4)
         bench.redis.pause()
-        try await eventually("a complaint", within: .seconds(30)) { watching.errors.contains("Redis") }
+        try await eventually("a complaint", within: .seconds(60)) { watching.errors.contains("Redis") }
         bench.redis.resume()
-        // The pause outlasted no lease of this election: 60 s.
-        try await eventually("a write after the pause", within: .seconds(10)) {
+        // The pause outlasted no lease of this election: 600 s.
+        try await eventually("a write after the pause") {
             try await bench.board().add([CellEvent("Back", time_ms: 10, text: "again")], as: election)
             return true
         }
-        try await eventually("the row after the pause", within: .seconds(20)) { watching.output.contains("Back") }
+        try await eventually("the row after the pause", within: .seconds(60)) { watching.output.contains("Back") }
     }
 }

@@ -2,11 +2,11 @@
 """An independent client of a cell: users who chat by grpcio over contract/chat.proto, and a ledger of what came of it.
 
     chat.py --connect http://127.0.0.1:8080 --users 200 --rate 300 --seconds 60 [--devices 1] [--json FILE] [--settle 30] [--first-user 1]
-            [--ca FILE] [--secret FILE] [--commands]
+            [--ca FILE] [--secret FILE] [--until FILE] [--commands]
 
 Prints a summary and exits 0 only if every acknowledged id arrived exactly once on every device that asks for it, in the order in which
 its device sent it, with offsets that rise, and stands in the history; 1 if not; 2 if the cell was never reached.
-With --commands a line "stop" on standard input ends the sending early. --ca names whom to trust where the cell speaks TLS, and then nothing
+With --commands a line "stop" on standard input ends the sending early, and so does a file that --until names once it is there. --ca names whom to trust where the cell speaks TLS, and then nothing
 else is accepted than TLS. --secret names what tokens are signed with (HS256); else users only say who they are.
 """
 import argparse, asyncio, base64, collections, hashlib, hmac, importlib, json, os, pathlib, random, ssl, subprocess, sys, tempfile, time, urllib.request
@@ -396,6 +396,7 @@ async def main():
     parser.add_argument("--ca")
     parser.add_argument("--secret", type=lambda path: pathlib.Path(path).read_bytes())
     parser.add_argument("--commands", action="store_true")
+    parser.add_argument("--until")
     parser.add_argument("--no-history", action="store_true")
     args = parser.parse_args()
     args.trusted = ssl.create_default_context(cafile=args.ca) if args.ca else None
@@ -404,7 +405,7 @@ async def main():
     devices = {(u, d): Device(u, f"device-{d}", args, ledger) for u in users for d in range(args.devices)}
     tasks = [asyncio.ensure_future(device.run()) for device in devices.values()]
     try:
-        await asyncio.wait_for(asyncio.gather(*(d.opened_once.wait() for d in devices.values())), 60)
+        await asyncio.wait_for(asyncio.gather(*(d.opened_once.wait() for d in devices.values())), 120)
     except asyncio.TimeoutError:
         print("the cell was not reached:", dict(sum((d.counters for d in devices.values()), collections.Counter())), file=sys.stderr)
         os._exit(2)
@@ -413,7 +414,7 @@ async def main():
     if args.commands:
         asyncio.get_running_loop().add_reader(sys.stdin, lambda: stop.set() if sys.stdin.readline().strip() in ("stop", "") else None)
     began, count = time.monotonic(), 0
-    while (elapsed := time.monotonic() - began) < args.seconds and not stop.is_set():
+    while (elapsed := time.monotonic() - began) < args.seconds and not stop.is_set() and not (args.until and os.path.exists(args.until)):
         while count < elapsed * args.rate:
             sender, receiver = random.sample(users, 2)
             devices[(sender, random.randrange(args.devices))].send(receiver, os.urandom(args.body // 2).hex().encode())

@@ -35,7 +35,7 @@ struct TrialProgram {
     init(in folder: TemporaryFolder) async throws {
         path = folder.file("cell-server")
         try folder.write(Self.source, to: "server.c")
-        let outcome = try await ChildProcess.run("cc", ["-static", "-Os", "-o", path, folder.file("server.c")], within: .seconds(60))
+        let outcome = try await ChildProcess.run("cc", ["-static", "-Os", "-o", path, folder.file("server.c")], within: .seconds(120))
         try #require(outcome.exit == .code(0), "\(outcome.errors)")
     }
 }

@@ -67,7 +67,7 @@ final class ClusterUnderTest: Sendable {
     @discardableResult
     func kubectl(_ arguments: String..., input: String = "") async throws -> String {
         let outcome = try await ChildProcess.run(
-            peer.addresses, ["--kubeconfig", kubeconfig] + arguments, environment: ["HOME": peer.folder.path], input: input, within: .seconds(60))
+            peer.addresses, ["--kubeconfig", kubeconfig] + arguments, environment: ["HOME": peer.folder.path], input: input, within: .seconds(120))
         try #require(outcome.exit == .code(0), "kubectl \(arguments): \(outcome.errors)")
         return outcome.output
     }
@@ -85,7 +85,7 @@ final class ClusterUnderTest: Sendable {
     /// The process of the pod's container, once its kubelet has told that it runs: one that is ended before takes a kubelet of this age half a minute.
     func process(_ server: RunningServer) async throws -> pid_t {
         let pod = try #require(server.pod)
-        return try await eventually("a process of \(pod)", within: .seconds(60)) {
+        return try await eventually("a process of \(pod)", within: .seconds(90)) {
             let told = try await api.find(KubernetesMessage.Pod.self, "/api/v1/namespaces/default/pods/\(pod)")
             guard told?.status?.phase == "Running" else { return nil }
             guard let container = try await containers(of: pod).first(where: { $0.State == "running" }) else { return nil }
@@ -117,8 +117,10 @@ struct KubernetesSubstrate: Substrate {
     let proxy: TCPProxy
     let folder: TemporaryFolder
     let seesExitsWithin = Duration.seconds(1)
-    let runsWithin = Duration.seconds(45)
-    let endsWithin = Duration.seconds(90)
+    let runsWithin = Duration.seconds(90)
+    let endsWithin = Duration.seconds(120)
+    /// Each takes its one node a second or two.
+    let many = 12
     /// Kubelets before 1.22 forget how the containers of a deleted pod ended.
     let explainsStops = false
 

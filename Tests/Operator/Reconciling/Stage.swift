@@ -16,13 +16,16 @@ final class Stage: Sendable {
     let board: CellBlackboard
     let driver: TaskDriver
     let folder: TemporaryFolder
-    let lease = Duration.milliseconds(900)
+    let lease: Duration
     let lines = Mutex<[String]>([])
     let canary: Canary.Pace
 
     /// - Parameter log: what the cell's backplane is; without it there is none, and nothing is read.
-    init(redis given: RedisProcess? = nil, log: EmbeddedBroker? = nil, canary: Canary.Pace = Canary.Pace()) async throws {
+    init(
+        redis given: RedisProcess? = nil, log: EmbeddedBroker? = nil, canary: Canary.Pace = Canary.Pace(), lease: Duration = .milliseconds(900)
+    ) async throws {
         self.canary = canary
+        self.lease = lease
         if let given { redis = given } else { redis = try await RedisProcess() }
         client = try redis.client()
         board = CellBlackboard(Self.cell, on: client)
@@ -64,7 +67,7 @@ final class Stage: Sendable {
 
     /// At rest, and ready in `generation`.
     @discardableResult
-    func waitUntilReady(_ generation: Int64, within limit: Duration = .seconds(15)) async throws -> Assignment {
+    func waitUntilReady(_ generation: Int64, within limit: Duration = .seconds(60)) async throws -> Assignment {
         do {
             return try await eventually("ready in generation \(generation)", within: limit) { () -> Assignment? in
                 guard let status = try await self.board.status(), let ready = status.condition(.ready), ready.status == .yes,

@@ -104,6 +104,8 @@ final class TaskDriver: Driver, Sendable {
             await Self.live(life, template, body, port: web.port, board, heartbeat, lease, log, becomesReady: becomesReady)
         }
         body.task.withLock { $0 = task }
+        // It may have been ended before it had its task.
+        if state.withLock({ $0.entries[life]?.seen.isGone ?? true }) { task.cancel() }
     }
 
     private static func live(
@@ -146,7 +148,10 @@ final class TaskDriver: Driver, Sendable {
     }
 
     func stop(_ life: ServerLife, grace: Duration) async throws {
+        let body = state.withLock { $0.entries[life]?.body }
         end(life, "it exited with code 0", asked: true)
+        // What it was writing would come back after it has left.
+        if let task = body?.task.withLock({ $0 }) { await task.value }
         try await board.leave(life.id, life.incarnation)
     }
 

@@ -25,7 +25,7 @@ extension OperatorTests {
                 return now.members[victim].map { $0.role == .draining && $0.owns.isEmpty && $0.leaves.isEmpty } ?? false && now.owned == 24
                     && now.owners.count == 2
             }
-            try await eventually("the drain", within: .seconds(15)) { try await isDrained() }
+            try await eventually("the drain") { try await isDrained() }
             try await eventually("the event") { try await stage.board.latestEvents(100).contains { $0.event.kind == "DrainRequested" } }
             try await stage.waitUntilReady(generation)
 
@@ -36,14 +36,14 @@ extension OperatorTests {
             try await stage.waitUntilReady(generation)
             #expect(try await isDrained())
             try await stage.client.command("FLUSHALL")
-            try await eventually("the wishes are back", within: .seconds(15)) { try await stage.board.wishes().drains == [victim] }
-            try await eventually("all is as it was", within: .seconds(15)) { try await isDrained() }
+            try await eventually("the wishes are back") { try await stage.board.wishes().drains == [victim] }
+            try await eventually("all is as it was") { try await isDrained() }
 
             wishes = try await stage.board.wishes()
             wishes.drains = []
             let next = try #require(try await stage.board.put(wishes, replacing: wishes.revision))
             #expect(next > first)
-            try await eventually("one too many goes", within: .seconds(15)) { try await stage.assignment().members(of: .messaging).count == 3 }
+            try await eventually("one too many goes") { try await stage.assignment().members(of: .messaging).count == 3 }
             second.cancel()
             _ = try? await second.value
             try await stage.client.command("FLUSHALL")

@@ -61,7 +61,8 @@ struct RedisFuzzTests {
         #expect(assignment.epoch.next == assignment.epoch)
         let began = ContinuousClock.now
         live(with: nil, assignment)
-        #expect(ContinuousClock.now - began < .seconds(1))
+        // Whoever went through all of them would need minutes.
+        #expect(ContinuousClock.now - began < .seconds(10))
         for (field, value) in [("windowAge_ms", "\(Int64.min)"), ("maxConnections", "\(Int.max)"), ("alive_ms", "0"), ("backlog", "-1")] {
             let fields = Self.settings.split(separator: ",").map {
                 $0.contains("\"\(field)\"") ? $0.split(separator: ":").dropLast().joined(separator: ":") + ":\(value)" : String($0)

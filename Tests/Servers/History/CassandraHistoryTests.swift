@@ -7,7 +7,7 @@ import Testing
 @testable import History
 
 /// What only Cassandra does.
-@Suite(.enabled(if: Peers.wanted), .timeLimit(.minutes(5)))
+@Suite(.enabled(if: Peers.wanted), .timeLimit(.minutes(10)))
 struct CassandraHistoryTests {
     @Test("we write no tombstone; where others deleted, what is left is found over empty pages, and `more` is right")
     func tombstones() async throws {

@@ -8,7 +8,7 @@ import Web
 @testable import Servers
 
 /// The history over gRPC, asked by this package's own client.
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(5)))
 struct HistoryEndpointTests {
     /// A client of one endpoint.
     final class Client: @unchecked Sendable {

@@ -5,7 +5,7 @@ import Testing
 @testable import History
 
 /// What every history store does alike.
-@Suite(.timeLimit(.minutes(5)))
+@Suite(.timeLimit(.minutes(10)))
 struct HistoryStoreContractTests {
     let partition = Partition(3)
 

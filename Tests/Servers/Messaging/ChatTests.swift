@@ -39,7 +39,7 @@ struct ChatTests {
                 ids.append(alice.send("a\(number)", to: 2).bytes)
                 ids.append(bob.send("b\(number)", to: 1).bytes)
             }
-            try await eventually("all are delivered and acknowledged", within: .seconds(10)) {
+            try await eventually("all are delivered and acknowledged") {
                 alice.messages.count == 80 && tablet.messages.count == 80 && bob.messages.count == 80 && alice.acks.count + bob.acks.count == 80
             }
             for device in [alice, tablet, bob] {
@@ -66,6 +66,8 @@ struct ChatTests {
             for number in 0..<10 { alice.send("away \(number)", to: 2) }
             try await eventually { alice.acks.count == 11 }
             let again = bench.device(2, Open(attempt: 1, log: EngineBench.log, cursor: cursor))
+            // Else what is sent next may be a part of the replay.
+            try await eventually("the replay's end") { again.frames.contains { $0.alive != nil } }
             let fresh = try await bench.opened(2, device: "fresh")
             alice.send("after", to: 2)
             let expected = (0..<10).map { "away \($0)" } + ["after"]
@@ -85,8 +87,10 @@ struct ChatTests {
             bench.assign(epoch: 1, { $0.owns = PartitionSet(all: 4) })
             try await bench.ready()
             let alice = try await bench.opened(1)
+            let tablet = try await bench.opened(2, device: "tablet")
             for number in 0..<40 { alice.send("\(number)", to: 2) }
-            try await eventually { alice.acks.count == 40 }
+            // What is acknowledged is in the log; that the owner has read it too shows at another device.
+            try await eventually { alice.acks.count == 40 && tablet.messages.count == 40 }
             let bob = bench.device(2, Open(cursor: -1))
             try await eventually { bob.frames.last?.alive != nil }
             let gap = try #require(bob.frames.compactMap(\.gap).first)
@@ -118,7 +122,10 @@ struct ChatTests {
 
     @Test("partitions move under load: clients are told, nothing is lost, doubled or reordered")
     func move() async throws {
-        try await Self.with(2) { bench, _ in
+        var settings = Settings()
+        // The sender stays at the old owner until all is acknowledged.
+        settings.moveGrace_ms = 60_000
+        try await Self.with(2, settings) { bench, _ in
             bench.assign(epoch: 1, { $0.owns = PartitionSet(all: 4) }, { $0.opens = PartitionSet(all: 4) })
             try await bench.ready(0)
             try await bench.ready(1)
@@ -131,10 +138,9 @@ struct ChatTests {
             #expect(bob.frames.compactMap(\.moved).first?.epoch == 2)
             let moved = bench.device(2, at: 1, Open(attempt: 1, log: EngineBench.log, cursor: bob.cursor, epoch: 2))
             try await eventually { moved.opened != nil }
-            let before = bob.bodies
             bob.leave()
             try await eventually { alice.acks.count == 40 }
-            try await eventually("the rest comes at the new owner") { (before + moved.bodies).count >= 40 }
+            try await eventually("the rest comes at the new owner") { Set((bob.messages + moved.messages).map(\.offset)).count >= 40 }
             var seen: Set<Int64> = []
             let all = (bob.messages + moved.messages).filter { seen.insert($0.offset).inserted }.map { String(decoding: $0.body, as: UTF8.self) }
             #expect(all == (0..<40).map { "\($0)" })
@@ -162,13 +168,14 @@ struct ChatTests {
             #expect(again.frames.isEmpty)
             bench.assign(epoch: 2, to: [1], { _ in }, { $0.owns = PartitionSet(all: 4) })
             let took = try await eventually { again.opened != nil }
-            #expect(took < .milliseconds(500))
+            // Far less than the 10 s after which those that are held are sent away.
+            #expect(took < .seconds(5))
             again.send("two", to: 1)
             try await eventually { again.bodies == ["two"] }
         }
     }
 
-    @Test("a slow reader ends with RESOURCE_EXHAUSTED and slows nobody", .timeLimit(.minutes(1)))
+    @Test("a slow reader ends with RESOURCE_EXHAUSTED and slows nobody", .timeLimit(.minutes(5)))
     func slowReader() async throws {
         var settings = Settings()
         settings.limits.userRate = 100_000
@@ -185,10 +192,10 @@ struct ChatTests {
             let body = String(repeating: "x", count: 8_000)
             for number in 0..<400 {
                 alice.send(body, to: 2)
-                if number % 50 == 49 { try await eventually(within: .seconds(10)) { alice.acks.count > number - 100 } }
+                if number % 50 == 49 { try await eventually { alice.acks.count > number - 100 } }
             }
-            try await eventually("the quick one has all", within: .seconds(20)) { quick.messages.count == 400 }
-            try await eventually("the slow one is ended", within: .seconds(10)) {
+            try await eventually("the quick one has all", within: .seconds(60)) { quick.messages.count == 400 }
+            try await eventually("the slow one is ended") {
                 await bench.servers[0].engine.snapshot().counters.ends == ["resource_exhausted": 1]
             }
             withExtendedLifetime(slow) {}

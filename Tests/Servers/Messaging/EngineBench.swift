@@ -34,7 +34,7 @@ final class EngineBench: Sendable {
         servers = try (1...count).map { number in
             let incarnation = Incarnation("i\(number)")!
             let identity = MessagingIdentity(
-                server: ServerID(.messaging, number), incarnation: incarnation, partitions: partitions, idWindow: .seconds(60), embedded: kafka.embedded)
+                server: ServerID(.messaging, number), incarnation: incarnation, partitions: partitions, idWindow: .seconds(600), embedded: kafka.embedded)
             let engine = try MessagingEngine(
                 MessagingConfiguration(
                     identity: identity, settings: settings, topic: topic, tls: tls, authenticate: authenticate, readAssignment: { nil }))
@@ -63,7 +63,7 @@ final class EngineBench: Sendable {
     var all: PartitionSet { PartitionSet(all: partitions) }
 
     /// Until the server can produce and is warm for everything that it was assigned.
-    func ready(_ index: Int = 0, within limit: Duration = .seconds(15)) async throws {
+    func ready(_ index: Int = 0, within limit: Duration = .seconds(60)) async throws {
         try await eventually("server \(index + 1) is ready", within: limit) {
             let now = await servers[index].engine.snapshot()
             var report = Report(incarnation: servers[index].incarnation, zone: "", pid: 1, build: "")
@@ -77,7 +77,7 @@ final class EngineBench: Sendable {
     /// One that is Opened without a cursor: what comes from now on.
     func opened(_ user: UInt64, at index: Int = 0, device: String = "phone") async throws -> ChatDevice {
         let made = self.device(user, at: index, Open(device: device))
-        try await eventually("user \(user) is Opened", within: .seconds(12)) { made.opened != nil }
+        try await eventually("user \(user) is Opened", within: .seconds(30)) { made.opened != nil }
         return made
     }
 

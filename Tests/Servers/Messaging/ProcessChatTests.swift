@@ -19,7 +19,7 @@ struct ProcessChatTests {
         let redis = try await RedisProcess()
         let board = CellBlackboard(spec.name, on: try redis.client())
         _ = try await board.putSpec(spec.canonicalJSON, replacing: 0)
-        guard case .leads(let election, _) = try await board.campaign(as: "test", token: "t", lease: .seconds(60), atLeast: .none) else {
+        guard case .leads(let election, _) = try await board.campaign(as: "test", token: "t", lease: .seconds(600), atLeast: .none) else {
             throw StartProblem("the test does not lead", remedy: "")
         }
         let backplane = try ServerUnderTest(ServerID(.backplane, 1), "b1", redis: redis.address)
@@ -36,15 +36,16 @@ struct ProcessChatTests {
         first.members[Self.names[1]]?.shadows = PartitionSet(all: 4)
         first.members[Self.names[1]]?.role = .standby
         try await board.publish(from: Assignment(), to: first, as: election)
-        for server in servers { _ = try await server.report(on: board, within: .seconds(20)) { $0.state == .ready && $0.warm.count == 4 } }
+        for server in servers { _ = try await server.report(on: board, within: .seconds(60)) { $0.state == .ready && $0.warm.count == 4 } }
 
         let clients = try EventLoop(name: "clients")
         clients.start()
         defer { clients.stop() }
         try await independentClient(first.members[Self.names[0]]?.address ?? "")
         try await chat(first, servers, board, election, clients)
-        let metrics = try await Fetched("http://\(first.members[Self.names[1]]?.http ?? "")/metrics").body
-        #expect(metrics.contains("cell_messaging_streams 1"))
+        try await eventually("its stream among the metrics") {
+            try await Fetched("http://\(first.members[Self.names[1]]?.http ?? "")/metrics").body.contains("cell_messaging_streams 1")
+        }
         for server in servers + [backplane] where server.process.isRunning { server.process.signal(SIGTERM) }
         #expect(try await servers[1].process.waitForExit() == .code(0))
     }
@@ -55,7 +56,7 @@ struct ProcessChatTests {
         let contract = here.appending(path: "../../../contract").standardized.path
         let generated = try TemporaryFolder("grpcio")
         let outcome = try await ChildProcess.run(
-            python, [here.appending(path: "chat_client.py").path, contract, generated.path, address], within: .seconds(40))
+            python, [here.appending(path: "chat_client.py").path, contract, generated.path, address], within: .seconds(120))
         #expect(outcome.output.hasSuffix("ok\n"), "\(outcome.errors)")
     }
 
@@ -63,7 +64,7 @@ struct ProcessChatTests {
 
     private func chat(_ first: Assignment, _ servers: [ServerUnderTest], _ board: CellBlackboard, _ election: Election, _ clients: EventLoop) async throws {
         let alice = ChatDevice(1, at: port(first.members[Self.names[0]]), on: clients, Open(device: "phone"))
-        try await eventually("Opened", within: .seconds(5)) {
+        try await eventually("Opened") {
             guard alice.status == nil, alice.failure == nil else {
                 throw StartProblem("\(String(describing: alice.status)) \(String(describing: alice.failure))", remedy: servers[0].process.errors)
             }
@@ -83,7 +84,8 @@ struct ProcessChatTests {
         second.members[Self.names[1]]?.shadows = PartitionSet()
         try await board.publish(from: first, to: second, as: election)
         let took = try await eventually("the standby serves") { again.opened != nil }
-        #expect(took < .seconds(2))
+        // Far less than the 10 s after which those that are held are sent away.
+        #expect(took < .seconds(6))
         again.send("two", to: 1)
         try await eventually("chats on") { again.bodies == ["two"] && again.acks.count == 1 }
         try await eventually("an Alive") { again.frames.contains { $0.alive != nil } }

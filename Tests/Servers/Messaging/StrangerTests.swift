@@ -10,7 +10,7 @@ import Web
 @testable import Servers
 
 /// Strangers at the real servers' doors.
-@Suite("Strangers", .timeLimit(.minutes(2)))
+@Suite("Strangers", .timeLimit(.minutes(5)))
 struct StrangerTests {
     /// A call's metadata `authorization`, by what is wrong with it.
     struct Stranger: Sendable {
@@ -69,25 +69,35 @@ struct StrangerTests {
         for stranger in try await strangers() {
             let metadata = [("x-user-id", "7")] + (stranger.authorization.map { [("authorization", $0)] } ?? [])
             let device = ChatDevice(metadata, at: bench.servers[0].port, on: bench.clients, Open())
-            try await eventually(stranger.name, within: .seconds(5)) { device.status?.code == .unauthenticated }
+            try await eventually(stranger.name) { device.status?.code == .unauthenticated }
             #expect(device.frames.isEmpty && device.status?.message.isEmpty == false, "\(stranger.name)")
         }
-        let end_s = now_s + 5
-        let resume = Open(log: EngineBench.log, cursor: -1)
-        let short = ChatDevice(
-            [("authorization", "Bearer " + (try await token(#"{"sub":"7","exp":\#(end_s)}"#)))], at: bench.servers[0].port, on: bench.clients, resume)
         let long = ChatDevice(
             [("authorization", "Bearer " + (try await token(#"{"sub":"7","exp":4000000000}"#))), ("x-user-id", "8")], at: bench.servers[0].port,
             on: bench.clients, Open(device: "tablet", log: EngineBench.log, cursor: -1))
-        try await eventually("both are served", within: .seconds(4)) { short.opened != nil && long.opened != nil }
+        try await eventually("it is served") { long.opened != nil }
+        let (short, end_s) = try await servedForAWhile(by: bench)
         #expect(long.opened?.partition == UserID(7)!.partition(of: 4).number)
-        try await eventually("the token's end", within: .seconds(8)) { short.status != nil }
+        try await eventually("the token's end", within: .seconds(90)) { short.status != nil }
         #expect(short.status?.code == .unauthenticated && short.status?.message.contains("expired") == true, "\(String(describing: short.status))")
         #expect(Date().timeIntervalSince1970 >= Double(end_s))
         long.send("still here", to: 7)
         try await eventually { long.acks.count == 1 }
         await bench.stop()
         broker.stop()
+    }
+
+    /// A device that is served although its token ends soon, and that end: a machine that is too slow for a short time gets a longer one.
+    private func servedForAWhile(by bench: EngineBench) async throws -> (ChatDevice, end_s: Int64) {
+        for while_s in [5, 15, 45] as [Int64] {
+            let end_s = now_s + while_s
+            let authorization = "Bearer " + (try await token(#"{"sub":"7","exp":\#(end_s)}"#))
+            let device = ChatDevice(
+                [("authorization", authorization)], at: bench.servers[0].port, on: bench.clients, Open(log: EngineBench.log, cursor: -1))
+            try await eventually("an answer", within: .seconds(60)) { device.opened != nil || device.status != nil }
+            if device.opened != nil { return (device, end_s) }
+        }
+        throw NeverHappened(what: "a device with a token that ends soon", limit: .seconds(45), last: nil)
     }
 
     @Test("the history takes none of them, and answers a token's user")

@@ -28,7 +28,7 @@ struct ServerUnderTest {
     }
 
     /// Its report, as soon as it fulfils `condition`.
-    func report(on board: CellBlackboard, within limit: Duration = .seconds(10), where condition: (Report) -> Bool = { _ in true }) async throws -> Report {
+    func report(on board: CellBlackboard, within limit: Duration = .seconds(60), where condition: (Report) -> Bool = { _ in true }) async throws -> Report {
         try await eventually("\(id)'s report; \(process.errors)", within: limit) {
             guard let report = try await board.servers().reports[id], report.incarnation == incarnation, condition(report) else { return nil }
             return report
@@ -49,7 +49,7 @@ struct Fetched {
     var body: String
 
     init(_ url: String, _ headers: [String] = []) async throws {
-        let fetched = try await ChildProcess.run("curl", ["-s", "-i", "--max-time", "5"] + headers.flatMap { ["-H", $0] } + [url])
+        let fetched = try await ChildProcess.run("curl", ["-s", "-i", "--max-time", "20"] + headers.flatMap { ["-H", $0] } + [url])
         let parts = fetched.output.split(separator: "\r\n\r\n", maxSplits: 1, omittingEmptySubsequences: false)
         self.headers = String(parts.first ?? "").lowercased()
         body = parts.count == 2 ? String(parts[1]) : ""
