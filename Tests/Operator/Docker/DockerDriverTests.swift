@@ -70,7 +70,7 @@ extension OperatorTests {
                 ])
             // It was started; that it has spoken is another thing.
             let words = try await eventually("its words") { () -> String? in
-                let words = await EngineUnderTest.running.engine.lastWords(container.Id, within: .seconds(5))
+                let words = try await EngineUnderTest.running.engine.lastWords(container.Id, within: .seconds(5))
                 return words.contains("--incarnation") ? words : nil
             }
             #expect(words.hasPrefix("messaging --cell \(cell) --server messaging-1 --incarnation \(life.incarnation)"))
