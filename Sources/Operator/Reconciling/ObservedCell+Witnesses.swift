@@ -88,8 +88,9 @@ extension ObservedCell {
             // One that ends later than ten leases from now was written by another clock: it proves nothing.
             let end = left_ms > 10 * lease_ms ? asked : Moment(milliseconds: asked.milliseconds + left_ms)
             let before = leases.updateValue(end, forKey: ServerLife(found.server, found.incarnation))
-            // Leases only grow. Redis was away for a moment that nobody noticed and came back older, or its clock jumped.
-            if let before, end.milliseconds < before.milliseconds - lease_ms / 2 { seenSince = asked }
+            // Leases only grow. Redis was away for a moment that nobody noticed and came back older, or its clock jumped. One that was renewed just now is
+            // shorter because its server has learned that leases are.
+            if let before, end.milliseconds < before.milliseconds - lease_ms / 2, left_ms < lease_ms / 2 { seenSince = asked }
         }
         if leases.count > seen.leases.count {
             let present = Set(seen.leases.map { ServerLife($0.server, $0.incarnation) })

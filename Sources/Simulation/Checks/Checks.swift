@@ -47,7 +47,7 @@ struct Checks {
     private var leavingSince: [ServerLife: Int64] = [:]
     /// Deaths by lease alone that were repaired, by term.
     private var leaseRepairs: (term: Term, at_us: [Int64]) = (.none, [])
-    private var starts: [ServerKind: [Int64]] = [:]
+    private var starts: [ServerKind: [(at_us: Int64, wanted: Int)]] = [:]
     /// Nothing but one wish of people is going on: then no partition moves twice, and these have moved.
     private var moved: PartitionSet?
     var service: Service
@@ -104,9 +104,11 @@ struct Checks {
     mutating func starts(_ life: ServerLife, in world: World) {
         figures.starts += 1
         let kind = life.id.kind
-        let recent = (starts[kind] ?? []).filter { $0 > world.now_us - 60_000_000 } + [world.now_us]
+        // As many as were asked for when they were started, which may be more than now.
+        let wanted = Rest.wanted(.messaging, world.spec.scaled(to: world.redis.scale))
+        let recent = (starts[kind] ?? []).filter { $0.at_us > world.now_us - 60_000_000 } + [(at_us: world.now_us, wanted: wanted)]
         starts[kind] = recent
-        let most = 3 * (world.spec.messaging.servers + world.spec.messaging.standbys) + 8
+        let most = 3 * recent.reduce(0) { max($0, $1.wanted) } + 8
         if recent.count > most { fail("StartsCalmly", "\(recent.count) \(kind.rawValue) servers are started within a minute", world) }
     }
 

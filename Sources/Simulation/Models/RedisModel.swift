@@ -176,7 +176,9 @@ struct RedisModel {
 
     mutating func apply(_ json: String, now_ms: Int64) {
         let created = spec?.created_ms ?? now_ms
-        spec = StoredSpec(generation: (spec?.generation ?? 0) + 1, created_ms: created, json: json)
+        // A cell made anew goes on above what its living servers have applied.
+        let last = spec?.generation ?? reports.values.map(\.generation).max() ?? 0
+        spec = StoredSpec(generation: last + 1, created_ms: created, json: json)
     }
 
     mutating func put(_ new: Wishes, now_ms: Int64) {

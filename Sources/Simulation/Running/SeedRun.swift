@@ -105,6 +105,10 @@ public struct SeedRun: Sendable {
             }
             world.run(until: world.now_us + 1_000_000)
             problem = Rest.problem(world)
+            if world.isForgotten {
+                world.timeline.add("nobody knows the cell any more, and people apply it again")
+                world.applyAgain()
+            }
             // A rollout that stopped because of a server that ended is for people to begin anew.
             let isStopped = world.leader?.lastPlan?.findings.contains { $0.reason == "RolloutStopped" } ?? false
             stopped_s = isStopped ? stopped_s + 1 : 0

@@ -211,6 +211,15 @@ final class World {
         put(text)
     }
 
+    /// Neither Redis nor an operator knows of the cell any more; a Redis that lost it and the only state folder that is lost as well can do that.
+    var isForgotten: Bool { redisIsUp && redis.spec == nil && operators.allSatisfy { $0.runs && $0.memory.spec == nil } }
+
+    /// Applies the spec once more, as to a cell that is not there.
+    func applyAgain() {
+        redis.apply("\(specs.count - 1)", now_ms: redisTime_ms)
+        tellOperators(.spec)
+    }
+
     private func put(_ text: String) {
         guard redisIsUp, redis.spec != nil || specs.count == 1 else { return after(500_000) { self.put(text) } }
         // A later wish has come first.

@@ -52,6 +52,29 @@ extension OperatorTests {
             #expect(waits())
         }
 
+        @Test("where fewer are asked for after others died young, time alone ends the loop, and a drain waits for its replacement again")
+        func loopIsForgotten() {
+            var world = World(World.spec(servers: 3, standbys: 0))
+            expectSettles(&world)
+            world.spec.messaging.servers = 4
+            world.birth = nil
+            for _ in 0..<100 {
+                world.look()
+                for id in world.servers.keys where world.servers[id]?.readyAt == nil { world.kill(id, reason: "exit code 1: no such file") }
+                world.pass()
+                world.now = world.now + .milliseconds(100)
+            }
+            world.spec.messaging.servers = 3
+            world.birth = .milliseconds(100)
+            expectSettles(&world)
+            world.observed.wishes.drains = [world.owners[0].id]
+            func waits() -> Bool { world.pass0.findings.contains { $0.reason == "DrainWaits" } }
+            #expect(!waits(), "whether another can live is not known")
+            world.now = world.now + CrashLoop.memory
+            world.look()
+            #expect(waits())
+        }
+
         @Test("the loss of many young servers at once is no loop")
         func massLoss() {
             var world = World(World.spec(servers: 30, standbys: 2, partitions: 720))
