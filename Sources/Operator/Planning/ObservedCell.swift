@@ -43,6 +43,8 @@ public struct ObservedCell: Equatable, Sendable {
     public var seenSince = Moment(milliseconds: 0)
     /// When it last showed that it runs.
     var awakeAt: Moment?
+    /// Those that this operator ends, on an errand that has not reached their driver yet: what the driver tells of them is older.
+    var ending: Set<ServerLife> = []
     public var readySince: [ServerLife: Moment] = [:]
     /// The last health probe of each.
     public var probes: [ServerLife: HealthProbe] = [:]

@@ -132,16 +132,23 @@ extension CellOperator {
     }
 
     private func end(_ life: ServerLife, _ election: Election, _ body: @escaping @Sendable (any Driver) async throws -> Void) {
-        guard let driver, let index = observed.servers?.firstIndex(where: { $0.life == life }) else { return }
-        observed.servers?[index].state = .stopping
-        observed.servers?[index].asked = true
+        guard let driver, observed.beginEnd(of: life) else { return }
         errand.yield {
-            guard await self.confirmLead(election) else { return await self.hear(.unsure) }
-            do { try await body(driver) } catch {
+            guard await self.confirmLead(election) else { return await self.leaveEnd(life, isUnsure: true) }
+            do {
+                try await body(driver)
+                await self.leaveEnd(life, isUnsure: false)
+            } catch {
                 self.context.log.warning("\(self.cell): \(life.id): \(error)")
-                await self.hear(.unsure)
+                await self.leaveEnd(life, isUnsure: true)
             }
         }
+    }
+
+    /// - Parameter isUnsure: whether the driver may not have been told.
+    private func leaveEnd(_ life: ServerLife, isUnsure: Bool) async {
+        observed.leaveEnd(of: life)
+        if isUnsure { await hear(.unsure) }
     }
 
     private func probe(_ life: ServerLife, _ address: String, _ spec: CellSpec) {

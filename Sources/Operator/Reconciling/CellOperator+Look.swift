@@ -46,7 +46,12 @@ extension CellOperator {
         takeSpec()
         try await takeWishes(election)
         await prepareDriver()
-        if found != memory.spec || assignment == nil { try await recover(found, assignment, election) }
+        if found != memory.spec || assignment == nil {
+            try await recover(found, assignment, election)
+        } else {
+            // Whatever was missing, somebody has written it meanwhile.
+            undecidedUntil = nil
+        }
     }
 
     /// Reads the spec that counts. One that cannot be read leaves the last one in force.

@@ -35,8 +35,31 @@ extension ObservedCell {
         let index = servers?.firstIndex { $0.life == server.life }
         if let index, servers?[index].isGone == true { return nil }
         let exit = noteExit(server, now: now)
+        let server = amended(server)
         if let index { servers?[index] = server } else { servers?.append(server) }
         return exit
+    }
+
+    /// This operator is about to have `life` stopped or killed.
+    /// - Returns: whether the driver runs it, as far as is known.
+    package mutating func beginEnd(of life: ServerLife) -> Bool {
+        guard let servers, let index = servers.firstIndex(where: { $0.life == life }) else { return false }
+        ending.insert(life)
+        let ended = amended(servers[index])
+        self.servers?[index] = ended
+        return true
+    }
+
+    /// The driver was told, or will not be: from now on it knows better.
+    package mutating func leaveEnd(of life: ServerLife) { ending.remove(life) }
+
+    /// With what this operator knows and the driver cannot know yet.
+    private func amended(_ server: RunningServer) -> RunningServer {
+        guard server.state == .running, ending.contains(server.life) else { return server }
+        var server = server
+        server.state = .stopping
+        server.asked = true
+        return server
     }
 
     /// Takes in everything that the driver runs.
@@ -46,7 +69,7 @@ extension ObservedCell {
         let known = Set(found.map(\.life))
         let pending = (servers ?? []).filter { starting.contains($0.life) && !known.contains($0.life) }
         let ends = found.compactMap { noteExit($0, now: now) }
-        servers = found + pending
+        servers = found.map(amended) + pending
         return ends
     }
 

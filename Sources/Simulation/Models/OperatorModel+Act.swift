@@ -110,15 +110,19 @@ extension OperatorModel {
     }
 
     private func end(_ life: ServerLife, _ election: RedisModel.Election, _ body: @escaping () -> Void) {
-        guard isDriverMade, let index = observed.servers?.firstIndex(where: { $0.life == life }) else { return }
-        observed.servers?[index].state = .stopping
-        observed.servers?[index].asked = true
+        guard isDriverMade, observed.beginEnd(of: life) else { return }
         confirmLead(election) { [self] isOurs in
-            guard isOurs else { return hearUnsure() }
+            guard isOurs else { return leaveEnd(life, isUnsure: true) }
             later(world.delay_us()) { [self] in
-                if cutsFromDriver > 0 { hearUnsure() } else { body() }
+                if cutsFromDriver == 0 { body() }
+                leaveEnd(life, isUnsure: cutsFromDriver > 0)
             }
         }
+    }
+
+    private func leaveEnd(_ life: ServerLife, isUnsure: Bool) {
+        observed.leaveEnd(of: life)
+        if isUnsure { hearUnsure() }
     }
 
     private func probe(_ life: ServerLife, _ spec: CellSpec) {

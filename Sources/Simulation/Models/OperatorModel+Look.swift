@@ -46,7 +46,10 @@ extension OperatorModel {
                 takeWishes(wishes, scale, election, failed) { [self] in
                     isDriverMade = spec != nil
                     readDriver { [self] in
-                        guard found != memory.spec || assignment == nil else { return then() }
+                        guard found != memory.spec || assignment == nil else {
+                            undecidedUntil = nil
+                            return then()
+                        }
                         recover(found, assignment, election, failed, then: then)
                     }
                 }

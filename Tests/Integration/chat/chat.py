@@ -137,6 +137,7 @@ class Device:
     async def converse(self, address, old=None):
         """Opens at `address` and serves until the stream is lost; `old`: the stream that this one supersedes once it is Opened."""
         self.attempt += 1
+        attempt = self.attempt
         open_ = pb.Open(device=self.name, log=self.log if self.cursor is not None else "", session=self.session, attempt=self.attempt, epoch=self.epoch)
         if self.cursor is not None:
             open_.cursor = self.cursor
@@ -144,7 +145,11 @@ class Device:
         call = rpc.MessagingStub(self.channel(address)).Converse(self.frames(queue), metadata=self.identity)
         await queue.put(pb.ClientFrame(open=open_))
         try:
-            first = await asyncio.wait_for(call.read(), 15)
+            # Not wait_for, which swallows a cancellation that comes together with the answer: two streams would be served then.
+            async with asyncio.timeout(15):
+                first = await call.read()
+            if attempt != self.attempt:
+                raise Lost("a later attempt began")
             if first is grpc.aio.EOF or first is None:
                 raise Lost(f"{await call.code()} before Opened")
             kind = first.WhichOneof("frame")
