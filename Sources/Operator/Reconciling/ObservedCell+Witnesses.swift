@@ -109,11 +109,10 @@ extension ObservedCell {
         for found in seen.leases {
             let left_ms = found.expiry_ms - seen.time_ms
             // One that ends later than ten leases from now was written by another clock: it proves nothing.
-            let end = left_ms > 10 * lease_ms ? asked : Moment(milliseconds: asked.milliseconds + left_ms)
-            let before = leases.updateValue(end, forKey: ServerLife(found.server, found.incarnation))
-            // Leases only grow. Redis was away for a moment that nobody noticed and came back older, or its clock jumped. One that was renewed just now is
-            // shorter because its server has learned that leases are.
-            if let before, end.milliseconds < before.milliseconds - lease_ms / 2, left_ms < lease_ms / 2 { seenSince = asked }
+            let isForeign = left_ms > 10 * lease_ms
+            let end = isForeign ? asked : Moment(milliseconds: asked.milliseconds + left_ms)
+            guard let before = leases.updateValue(end, forKey: ServerLife(found.server, found.incarnation)) else { continue }
+            if goesBack(from: before, to: end, isForeign: isForeign, asked: asked, lease_ms: lease_ms) { seenSince = asked }
         }
         if leases.count > seen.leases.count {
             let present = Set(seen.leases.map { ServerLife($0.server, $0.incarnation) })
@@ -122,6 +121,14 @@ extension ObservedCell {
         // Quick when it is the same dictionary.
         if reports != seen.reports { takeReports(seen.reports, asked: asked) }
         canary.look(at: assignment, reports, now: asked) { [leases] in leases[$0].map { $0 > asked } ?? false }
+    }
+
+    /// Leases only grow: Redis was away for a moment that nobody noticed and came back older, or its clock jumped. One that was renewed just now is shorter
+    /// because its server has learned that leases are.
+    private func goesBack(from before: Moment, to end: Moment, isForeign: Bool, asked: Moment, lease_ms: Int64) -> Bool {
+        if isForeign { return before > asked }
+        let isNew = end.milliseconds > asked.milliseconds + lease_ms / 2
+        return !isNew && end.milliseconds < before.milliseconds - lease_ms / 2
     }
 
     private mutating func takeReports(_ seen: [ServerID: Report], asked: Moment) {

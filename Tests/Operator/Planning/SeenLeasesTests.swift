@@ -24,7 +24,9 @@ extension OperatorTests {
                 SeenLease(testDescription: "Redis is a second old", before_ms: 890, now_ms: -110, begins: true),
                 SeenLease(testDescription: "Redis's clock is half a second ahead", before_ms: 890, now_ms: 390, begins: true),
                 SeenLease(testDescription: "its server has learned that leases are shorter", before_ms: 1_490, now_ms: 895, begins: false),
-                SeenLease(testDescription: "Redis's clock went back by an hour", before_ms: 890, now_ms: 3_600_890, begins: false),
+                SeenLease(testDescription: "Redis's clock went back by an hour", before_ms: 890, now_ms: 3_600_890, begins: true),
+                SeenLease(testDescription: "the same, when the lease was half over", before_ms: 450, now_ms: 3_600_450, begins: true),
+                SeenLease(testDescription: "the same, and the lease had run out already", before_ms: -10, now_ms: 3_599_990, begins: false),
             ])
         func goesBack(_ example: SeenLease) throws {
             var observed = ObservedCell()
