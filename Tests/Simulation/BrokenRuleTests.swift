@@ -30,6 +30,8 @@ private struct Story {
     var faults: [Fault] = []
     var patience_us: Int64 = 100_000_000
     var servers = 6
+    /// How long the cell has been at rest before.
+    var quiet_us: Int64 = 20_000_000
 
     /// Of six messaging servers; the seed says the rest.
     enum Start: UInt64 {
@@ -46,7 +48,7 @@ private struct Story {
         shape.servers = servers
         shape.partitions = 60
         var run = SeedRun(seed: start.rawValue, shape: shape, rules: rules)
-        run.episodes = faults.isEmpty ? [] : [Episode(quiet_us: 20_000_000, faults: faults.sorted { $0.at_us < $1.at_us })]
+        run.episodes = faults.isEmpty ? [] : [Episode(quiet_us: quiet_us, faults: faults.sorted { $0.at_us < $1.at_us })]
         run.patience_us = patience_us
         return run.run(recording: true)
     }
@@ -95,6 +97,14 @@ extension Story {
                 ])
         case .moveCap: self.init(invariants: ["MovesCapped"], start: .noStandby, faults: [fault(.scale(servers: 12), at_ms: 2_000)])
         case .balance: self.init(invariants: ["Rests"], start: .noStandby, faults: Self.grows)
+        case .relief:
+            self.init(
+                invariants: ["Rests"], start: .noStandby, faults: [fault(.heat(partition: 0, times: 6), at_ms: 2_000)], patience_us: 200_000_000,
+                quiet_us: 700_000_000)
+        case .patience:
+            self.init(
+                invariants: ["LoadLasts"], start: .noStandby, faults: [fault(.heat(partition: 0, times: 6), at_ms: 2_000, lasts_ms: 40_000)],
+                quiet_us: 700_000_000)
         case .leaveGrace: self.init(invariants: ["Grace"], start: .noStandby, faults: Self.grows)
         case .leaveEnds: self.init(invariants: ["Rests"], start: .noStandby, faults: Self.grows)
         case .drainFirst: self.init(invariants: ["LivingIsNotDead", "DrainedFirst"], start: .noStandby, faults: Self.shrinks)

@@ -69,6 +69,13 @@ public struct Member: Equatable, Codable, Sendable {
     public var leaves = PartitionSet()
     /// Follows them, to be quick when it inherits them.
     public var shadows = PartitionSet()
+    /// What the operator keeps in mind of its load; nil while counts alone decide. Servers do not look at it.
+    private var tilt: Tilt?
+
+    private struct Tilt: Equatable, Codable, Sendable {
+        var lean = 0
+        var relieves = PartitionSet()
+    }
 
     public init(incarnation: Incarnation, address: String, http: String, zone: String = "", role: Role) {
         self.incarnation = incarnation
@@ -76,6 +83,27 @@ public struct Member: Equatable, Codable, Sendable {
         self.http = http
         self.zone = zone
         self.role = role
+    }
+}
+
+extension Member {
+    /// How many partitions more than an even share it is to own, fewer when it is negative, because of what they bear.
+    public var lean: Int {
+        get { tilt?.lean ?? 0 }
+        set { setTilt(newValue, relieves) }
+    }
+
+    /// Of `opens`, those that it takes from an owner that bears too much.
+    public var relieves: PartitionSet {
+        get { tilt?.relieves ?? PartitionSet() }
+        set { setTilt(lean, newValue) }
+    }
+
+    /// Counts alone decide, and it relieves nobody.
+    public var isLevel: Bool { tilt == nil }
+
+    private mutating func setTilt(_ lean: Int, _ relieves: PartitionSet) {
+        tilt = lean == 0 && relieves.isEmpty ? nil : Tilt(lean: lean, relieves: relieves)
     }
 }
 

@@ -18,6 +18,8 @@ public struct Report: Equatable, Codable, Sendable {
     /// What its descriptors allow, at most the spec's.
     public var maxConnections: Int
     public var messagesPerSecond: Int
+    /// By partition, over some seconds; nil for kinds without partitions.
+    public var loads: PartitionLoads?
     /// Highest epoch and spec generation that it has applied, and the log it reads.
     public var epoch: Epoch
     public var term: Term

@@ -29,13 +29,14 @@ struct Failover {
         heirs = spares()
         let openers = layout.ids { !$0.opens.isEmpty }
         var leftover = PartitionSet()
-        for (id, member) in orphans.sorted(by: { ($0.member.owns.count, $1.id) > ($1.member.owns.count, $0.id) }) {
+        for (id, orphan) in orphans.sorted(by: { ($0.member.owns.count, $1.id) > ($1.member.owns.count, $0.id) }) {
+            var member = orphan
             let died = Note("ServerLost", ServerLife(id, member.incarnation), "\(id) is lost: \(lost[id]?.reason ?? "")")
             notes.append(died)
             guard !member.owns.isEmpty else { continue }
-            let rest = handToOpeners(member.owns, openers)
+            let rest = handToOpeners(member.owns, openers, &member.lean)
             if rest.isEmpty { continue }
-            if let heir = takeHeir(for: rest) { inherit(heir, rest, from: id) } else { leftover = leftover.union(rest) }
+            if let heir = takeHeir(for: rest) { inherit(heir, rest, from: id, lean: member.lean) } else { leftover = leftover.union(rest) }
         }
         spread(leftover)
     }
@@ -51,11 +52,13 @@ struct Failover {
             .map(\.id)
     }
 
-    private mutating func handToOpeners(_ owned: PartitionSet, _ openers: [ServerID]) -> PartitionSet {
+    /// - Parameter lean: of the dead server; it has less of what relieved it.
+    private mutating func handToOpeners(_ owned: PartitionSet, _ openers: [ServerID], _ lean: inout Int) -> PartitionSet {
         var rest = owned
         for id in openers where standings.isReady(id) {
             let taken = layout.opens(id).intersection(rest)
             if taken.isEmpty { continue }
+            lean -= layout.relieves(id).intersection(taken).count
             layout.give(taken, to: id)
             rest = rest.subtracting(taken)
             notes.append(Note("FailedOver", standings[id]?.life, "\(id), which was opening them, owns \(count(taken))"))
@@ -75,10 +78,11 @@ struct Failover {
         return heirs.remove(at: index)
     }
 
-    private mutating func inherit(_ heir: ServerID, _ set: PartitionSet, from dead: ServerID) {
+    private mutating func inherit(_ heir: ServerID, _ set: PartitionSet, from dead: ServerID, lean: Int) {
         layout.give(set, to: heir)
         layout.change(heir) {
             $0.role = .owner
+            $0.lean = lean
             $0.shadows = PartitionSet()
         }
         notes.append(Note("FailedOver", standings[heir]?.life, "\(heir) takes over all of \(dead): \(count(set))"))

@@ -22,7 +22,10 @@ struct Findings {
                     "nobody owns \(count(layout.unowned)): \(observed.assignment.log == nil ? "there is no log yet" : "no server is ready")"))
         }
         let moving = layout.moving
-        if moving > 0 { all.append(Finding(.progress, "Moving", "\(moving) partitions are moving")) }
+        if moving > 0 {
+            let relieving = layout.ids { !$0.relieves.isEmpty }.reduce(0) { $0 + layout.relieves($1).count }
+            all.append(Finding(.progress, "Moving", "\(moving) partitions are moving\(relieving > 0 ? ", \(relieving) of them for load" : "")"))
+        }
         if !roles.waiting.isEmpty {
             let names = roles.waiting.map(\.description).joined(separator: ", ")
             all.append(Finding(.progress, "DrainWaits", "\(names) drain as soon as another messaging server is ready"))

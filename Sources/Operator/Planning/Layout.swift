@@ -60,6 +60,8 @@ struct Layout: Sendable {
     func owns(_ id: ServerID) -> PartitionSet { place(of: id).map { parts[$0].owns } ?? PartitionSet() }
     func opens(_ id: ServerID) -> PartitionSet { place(of: id).map { parts[$0].opens } ?? PartitionSet() }
     func leaves(_ id: ServerID) -> PartitionSet { place(of: id).map { parts[$0].leaves } ?? PartitionSet() }
+    func lean(of id: ServerID) -> Int { place(of: id).map { parts[$0].lean } ?? 0 }
+    func relieves(_ id: ServerID) -> PartitionSet { place(of: id).map { parts[$0].relieves } ?? PartitionSet() }
     func shadows(_ id: ServerID) -> PartitionSet { place(of: id).map { parts[$0].shadows } ?? PartitionSet() }
     /// Owns partitions, or will.
     func isHolder(_ life: ServerLife) -> Bool {
@@ -109,17 +111,23 @@ struct Layout: Sendable {
         guard let place = place(of: id) else { return }
         isTouched[place] = true
         body(&parts[place])
+        if !parts[place].isLevel { parts[place].relieves = parts[place].relieves.intersection(parts[place].opens) }
     }
 
-    /// Sets its role; only standbys shadow, and only owners open.
+    /// Sets its role; only standbys shadow, and only owners open and lean.
     mutating func setRole(_ role: Member.Role, of id: ServerID) {
         guard let place = place(of: id) else { return }
-        let isSame = parts[place].role == role && (role == .standby || parts[place].shadows.isEmpty) && (role == .owner || parts[place].opens.isEmpty)
+        let isSame =
+            parts[place].role == role && (role == .standby || parts[place].shadows.isEmpty)
+            && (role == .owner || parts[place].opens.isEmpty && parts[place].isLevel)
         guard !isSame else { return }
         isTouched[place] = true
         parts[place].role = role
         if role != .standby { parts[place].shadows = PartitionSet() }
-        if role != .owner { parts[place].opens = PartitionSet() }
+        guard role != .owner else { return }
+        parts[place].opens = PartitionSet()
+        parts[place].relieves = PartitionSet()
+        parts[place].lean = 0
     }
 
     /// Takes a server out; what it owned is unowned now.
@@ -139,9 +147,9 @@ struct Layout: Sendable {
         take(set, id)
     }
 
-    /// Gives `set`, which nobody owns, to those of `ids`, the fewest first. In contiguous slices, in the order of `ids`.
+    /// Gives `set`, which nobody owns, to those of `ids`, the fewest first (beyond what they lean). In contiguous slices, in the order of `ids`.
     mutating func spread(_ set: PartitionSet, over ids: [ServerID]) {
-        let shares = fill(ids.map { owns($0).count + opens($0).count }, with: set.count)
+        let shares = fill(ids.map { max(0, owns($0).count + opens($0).count - lean(of: $0)) }, with: set.count)
         var slices = Slices(set)
         for (id, share) in zip(ids, shares) where share > 0 { take(slices.next(share), id) }
         if !ids.isEmpty { unowned = unowned.subtracting(set) }
@@ -149,6 +157,8 @@ struct Layout: Sendable {
 
     private mutating func take(_ set: PartitionSet, _ id: ServerID) {
         change(id) {
+            // What relieves another is beside the even share.
+            if !$0.relieves.isEmpty { $0.lean += $0.relieves.intersection(set).count }
             $0.owns = $0.owns.union(set)
             $0.opens = $0.opens.subtracting(set)
             $0.leaves = $0.leaves.subtracting(set)

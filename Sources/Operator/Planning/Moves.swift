@@ -29,6 +29,7 @@ struct Moves {
         let owner = layout.owners(ids)
         let destinations = Set(roles.owners)
         var given: [Int32: [ClosedRange<Int32>]] = [:]
+        let relieved = PartitionSet(ranges: movers.flatMap { layout.relieves($0).ranges })
         for id in movers { open(id, ids, owner, isDestination: destinations.contains(id), &given) }
         // Before it is given more to leave: the grace of that begins with the epoch that says so.
         for id in movers { leave(id) }
@@ -36,6 +37,7 @@ struct Moves {
             let set = PartitionSet(ranges: ranges)
             layout.change(ids[Int(place)]) {
                 $0.owns = $0.owns.subtracting(set)
+                if !relieved.isEmpty { $0.lean -= relieved.intersection(set).count }
                 $0.leaves = $0.leaves.union(set)
             }
         }
@@ -68,7 +70,8 @@ struct Moves {
             }
         }
         let flipped = PartitionSet(ranges: owned)
-        layout.change(id) { $0.opens = PartitionSet(ranges: stays) }
+        // What it owns next is still among them, so that it is known why.
+        layout.change(id) { $0.opens = PartitionSet(ranges: stays + owned) }
         if !flipped.isEmpty {
             layout.give(flipped, to: id)
             notes.append(Note("PartitionsMoved", standing.life, "\(id) is warm and owns \(count(flipped))"))
@@ -128,10 +131,47 @@ struct Moves {
         let room = cap - layout.moving
         guard room > 0, rules.holds(.balance) else { return [] }
         let share = Share(layout, roles: roles, standings: standings, places: observed.wishes.places)
-        return share.moves(atMost: room).map { move in
+        let moves = share.moves(atMost: room)
+        guard !moves.isEmpty else { return relieve(atMost: room) }
+        return moves.map { move in
             layout.change(move.to) { $0.opens = $0.opens.union(move.partitions) }
             let text = "\(move.to) opens \(count(move.partitions)) of \(move.from), \(move.why)"
             return Note("MoveStarted", standings[move.to]?.life, text)
         }
+    }
+
+    // MARK: For the load's sake
+
+    /// When nothing else moves or is missing: what makes owners bear too much goes to others.
+    private mutating func relieve(atMost limit: Int) -> [Note] {
+        let eases = observed.loadWatch.eases
+        guard !eases.isEmpty, rules.holds(.relief), layout.moving == 0, roles.draining.isEmpty, roles.waiting.isEmpty else { return [] }
+        guard roles.coming == 0, roles.missing == 0 else { return [] }
+        let owners = Set(roles.owners.filter { standings[$0].map { $0.isReady && !$0.isInDoubt } ?? false })
+        var room = limit
+        return eases.flatMap { ease -> [Note] in
+            switch ease {
+            case .lean(let id, let lean):
+                let before = layout.lean(of: id)
+                guard owners.contains(id), before != lean else { return [] }
+                layout.change(id) { $0.lean = lean }
+                return before > 0 ? [] : [Note("LoadEased", standings[id]?.life, "\(id) bears little by now, and may have more partitions again")]
+            case .move(let out, let from, let to, let back, let over):
+                guard owners.contains(from), owners.contains(to), out.count + back.count <= room else { return [] }
+                guard out.subtracting(layout.owns(from)).isEmpty, back.subtracting(layout.owns(to)).isEmpty else { return [] }
+                room -= out.count + back.count
+                let why = "for load: \(from) bears \(over)% more than the mean"
+                return [open(out, of: from, at: to, why), open(back, of: to, at: from, why)].compactMap { $0 }
+            }
+        }
+    }
+
+    private mutating func open(_ set: PartitionSet, of from: ServerID, at to: ServerID, _ why: String) -> Note? {
+        guard !set.isEmpty else { return nil }
+        layout.change(to) {
+            $0.opens = $0.opens.union(set)
+            $0.relieves = $0.relieves.union(set)
+        }
+        return Note("MoveStarted", standings[to]?.life, "\(to) opens \(count(set)) of \(from), \(why)")
     }
 }

@@ -64,6 +64,8 @@ public struct ObservedCell: Equatable, Sendable {
     var outgoing: Set<ServerID> = []
     /// What an autoscaled cell's load asked for lately.
     public var loads = LoadHistory()
+    /// What partitions bear, and what is to be done about it.
+    public var loadWatch = LoadWatch()
     /// How many messaging servers the autoscaler decided on; nil before it did.
     public var scaledTo: Int?
     public var log = LogView.unknown

@@ -49,7 +49,9 @@ private struct Rest: Sendable {
 
     /// Nil when it may be another cell, or not at rest any more.
     func plan(for spec: CellSpec, _ observed: ObservedCell, now: Moment, _ rules: Rules) -> Plan? {
-        guard rules == self.rules, observed.still == still, spec == self.spec, observed.canary.isQuiet(now: now), areReportsAlike(observed.reports) else {
+        guard rules == self.rules, observed.still == still, spec == self.spec, observed.canary.isQuiet(now: now), observed.loadWatch.eases.isEmpty,
+            areReportsAlike(observed.reports)
+        else {
             return nil
         }
         let clock = LeaseClock(observed, lease: spec.failover.lease, now: now, rules: rules)
@@ -87,6 +89,7 @@ extension ObservedCell {
         still.leasesRead = Moment(milliseconds: 0)
         still.awakeAt = nil
         still.loads = LoadHistory()
+        still.loadWatch = LoadWatch()
         still.reports = [:]
         still.canary = Canary()
         return still

@@ -28,6 +28,10 @@ package enum Rule: String, CaseIterable, Sendable {
     case moveCap
     /// Owners differ by at most one partition.
     case balance
+    /// An owner that bears far more than others for long loses what makes it so.
+    case relief
+    /// A load that is not there for long moves nothing, and what has moved for its load stays for a while.
+    case patience
     /// An old owner may serve its clients until the grace is over.
     case leaveGrace
     /// An old owner that its clients have left lets go.

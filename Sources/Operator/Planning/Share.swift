@@ -1,6 +1,7 @@
 import Cell
 
-/// What each owner's fair share is, and the fewest moves toward it: owners differ by at most one partition, but for those that people gave more.
+/// What each owner's fair share is, and the fewest moves toward it: owners differ by at most one partition, but for those that people gave more, and for
+/// what loads make them lean. What moves for its load counts where it was until it has moved, so that a move that is cancelled leaves nothing behind.
 struct Share {
     struct Move: Equatable {
         var from: ServerID, to: ServerID
@@ -12,8 +13,10 @@ struct Share {
         var id: ServerID
         /// Owned, and not on its way to another.
         var free: PartitionSet
-        /// `free` and what it opens.
+        /// `free` and what it opens, without what it leans: even when all are alike.
         var count: Int
+        /// How much more than `count` it has.
+        var lean = 0
         /// Of those it has or opens, what people moved here.
         var placed = PartitionSet()
         /// What people moved here and others own.
@@ -34,12 +37,25 @@ struct Share {
             let free = outgoing.isEmpty ? owns : owns.subtracting(outgoing)
             return Part(id: id, free: free, count: free.count + layout.opens(id).count)
         }
+        let relieved = outgoing.isEmpty ? PartitionSet() : PartitionSet(ranges: layout.ids { !$0.relieves.isEmpty }.flatMap { layout.relieves($0).ranges })
         draining = roles.draining.compactMap(part)
         owners = roles.owners.compactMap(part)
+        lean(layout, relieved)
         for place in places {
             guard let index = owners.firstIndex(where: { $0.id == place.server }) else { continue }
             owners[index].placed = layout.owns(place.server).union(layout.opens(place.server)).intersection(place.partitions)
             owners[index].wanted = place.partitions.subtracting(owners[index].placed)
+        }
+    }
+
+    /// Lays what owners lean beside their counts, within half and twice the mean: of a fleet that has grown it may be more than there is.
+    private mutating func lean(_ layout: Layout, _ relieved: PartitionSet) {
+        guard !relieved.isEmpty || owners.contains(where: { layout.lean(of: $0.id) != 0 }) else { return }
+        let mean = layout.partitions / max(1, owners.count + coming)
+        for index in owners.indices {
+            let id = owners[index].id
+            owners[index].lean = min(mean, max(-mean / 2, layout.lean(of: id)))
+            owners[index].count -= owners[index].lean + layout.relieves(id).count - (relieved.isEmpty ? 0 : layout.owns(id).intersection(relieved).count)
         }
     }
 
@@ -98,8 +114,9 @@ struct Share {
         var targets = [Int](repeating: 0, count: order.count)
         var open = Array(order.indices)
         var rest = total
-        while let place = open.first(where: { owners[order[$0]].placed.count > (rest + open.count + coming - 1) / (open.count + coming) }) {
-            targets[place] = owners[order[place]].placed.count
+        func placed(_ place: Int) -> Int { owners[order[place]].placed.isEmpty ? .min : owners[order[place]].placed.count - owners[order[place]].lean }
+        while let place = open.first(where: { placed($0) > (rest + open.count + coming - 1) / (open.count + coming) }) {
+            targets[place] = placed(place)
             rest -= targets[place]
             open.removeAll { $0 == place }
         }

@@ -198,6 +198,7 @@ actor CellOperator {
         }
         guard leads, let spec, undecidedUntil == nil else { return rest() }
         await autoscale(spec)
+        observed.weigh(spec, now: now)
         stayAwake()
         let plan = planner.plan(for: spec, observed: observed, now: now)
         await carryOut(plan, spec)

@@ -21,6 +21,7 @@ extension ObservedCell {
         leases = leases.mapValues { $0 + delay }
         awakeAt = awakeAt.map { $0 + delay }
         loads.putOff(by: delay)
+        loadWatch.putOff(by: delay)
         canary.putOff(by: delay)
     }
 
@@ -157,6 +158,7 @@ extension ObservedCell {
         guard found.version != assignment.version else { return }
         for (id, member) in found.members where assignment.members[id] != member { changes[id] = .init(epoch: found.epoch, at: now) }
         assignment = found
+        loadWatch.note(found, now: now)
     }
 
     /// Takes the assignment that this operator has just published.
@@ -164,6 +166,7 @@ extension ObservedCell {
         for (id, member) in new.members where assignment.members[id] != member { changes[id] = .init(epoch: new.epoch, at: now) }
         for id in assignment.members.keys where new.members[id] == nil { changes[id] = nil }
         assignment = new
+        loadWatch.note(new, now: now)
     }
 
     /// A lead begins: what the last one of this operator knew may be old.
@@ -177,5 +180,6 @@ extension ObservedCell {
         canary = Canary()
         canary.pace = pace
         leaseRepairs = []
+        loadWatch = LoadWatch()
     }
 }

@@ -17,6 +17,7 @@ extension Member {
         #"{"address":"","http":"","incarnation":"","leaves":"","opens":"","owns":"","role":"","shadows":"","zone":""}"#.utf8.count
             + address.utf8.count + http.utf8.count + incarnation.description.utf8.count + zone.utf8.count + role.rawValue.utf8.count
             + [leaves, opens, owns, shadows].reduce(0) { $0 + textSize($1) }
+            + (isLevel ? 0 : #""tilt":{"lean":,"relieves":""},"#.utf8.count + digits(Int64(lean)) + textSize(relieves))
     }
 
     private func textSize(_ set: PartitionSet) -> Int {

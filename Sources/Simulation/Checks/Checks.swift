@@ -47,6 +47,8 @@ struct Checks {
     private var leavingSince: [ServerLife: Int64] = [:]
     /// Deaths by lease alone that were repaired, by term.
     private var leaseRepairs: (term: Term, at_us: [Int64]) = (.none, [])
+    /// When partitions began to move for their load.
+    private var relievedAt: [Partition: Int64] = [:]
     private var starts: [ServerKind: [(at_us: Int64, wanted: Int)]] = [:]
     /// Nothing but one wish of people is going on: then no partition moves twice, and these have moved.
     private var moved: PartitionSet?
@@ -158,6 +160,7 @@ struct Checks {
         figures.plannedMoves += step.planned.values.reduce(0) { $0 + $1.count }
         figures.failovers += step.inherited.values.reduce(0) { $0 + $1.count }
         checkMoves(step, author, world)
+        checkRelief(step, world)
         checkRepair(step, author, world)
         checkLeavers(step, world)
     }
@@ -195,6 +198,25 @@ struct Checks {
             moved = step.planned.values.reduce(already) { $0.union($1) }
         }
         if isPristine, !step.planned.isEmpty { fail("NoNeedlessMove", "partitions move although the cell has only just begun", world) }
+    }
+
+    /// Loads move only what has made a server bear too much for long, and nothing twice within the cooldown, whoever leads.
+    private mutating func checkRelief(_ step: PublishedStep, _ world: World) {
+        let owners = step.old.members.filter { $0.value.role == .owner }
+        for (id, after) in step.new.members.sorted(by: { $0.key < $1.key }) where !after.relieves.isEmpty {
+            let news = after.relieves.subtracting(step.old.members[id]?.relieves ?? PartitionSet())
+            for partition in news {
+                if let at_us = relievedAt[partition], world.now_us - at_us < LoadWatch.cooldown.microseconds {
+                    fail("MovedTwice", "partition \(partition) moves for its load again after \((world.now_us - at_us) / 1_000_000) s", world)
+                }
+                relievedAt[partition] = world.now_us
+            }
+            let steady = owners.mapValues { world.clients(of: $0.owns, lasting_us: 50_000_000) }
+            let mean = steady.sorted { $0.key < $1.key }.reduce(0) { $0 + $1.value } / Double(max(1, owners.count))
+            let sources = owners.filter { !$0.value.owns.isDisjoint(with: news) }.keys
+            let isMeant = sources.isEmpty || sources.contains { steady[$0] ?? 0 > mean * 1.2 } || steady[id] ?? 0 > mean * 1.2
+            if !isMeant { fail("LoadLasts", "\(id) opens \(news) for load, and none of their owners has borne too much for long", world) }
+        }
     }
 
     /// Whoever loses partitions by plan can be told so: its lease was good when the author looked, which is not long ago.

@@ -14,7 +14,8 @@ enum Rest {
         }
         guard leader.observed.wishes == world.redis.wishes else { return "\(leader.name) has not taken what people wish" }
         let spec = world.spec.scaled(to: leader.observed.scaledTo)
-        return servers(world, spec) ?? readers(world, published) ?? balance(world, published, spec) ?? load(world, published, spec) ?? remains(world)
+        return servers(world, spec) ?? readers(world, published) ?? balance(world, published, spec) ?? load(world, published, spec)
+            ?? relief(world, published) ?? remains(world)
     }
 
     private static func servers(_ world: World, _ spec: CellSpec) -> String? {
@@ -57,6 +58,7 @@ enum Rest {
         let messaging = published.members(of: .messaging)
         let owners = messaging.filter { !$0.member.owns.isEmpty }
         let counts = owners.map(\.member.owns.count)
+        let levels = owners.map { $0.member.owns.count - $0.member.lean }
         if counts.reduce(0, +) != spec.partitions { return "\(counts.reduce(0, +)) partitions are owned" }
         if owners.count != min(spec.messaging.servers, spec.partitions) {
             return "\(owners.count) servers own partitions, and the spec asks for \(spec.messaging.servers)"
@@ -69,7 +71,8 @@ enum Rest {
             let missing = place.partitions.subtracting(published.members[place.server]?.owns ?? PartitionSet())
             if !missing.isEmpty { return "\(place.server) does not own \(missing), which people moved to it" }
         }
-        if places.isEmpty, let most = counts.max(), let least = counts.min(), most - least > 1 { return "owners have from \(least) to \(most) partitions" }
+        if places.isEmpty, let most = levels.max(), let least = levels.min(), most - least > 1 { return "owners have from \(least) to \(most) partitions" }
+        if places.isEmpty, let most = counts.max(), most > max(1, 2 * spec.partitions / owners.count) { return "an owner has \(most) partitions" }
         if messaging.contains(where: { !$0.member.opens.isEmpty || !$0.member.leaves.isEmpty }) { return "partitions still move" }
         let standbys = messaging.filter { $0.member.role == .standby }
         if standbys.count != spec.messaging.standbys { return "\(standbys.count) stand by, and the spec asks for \(spec.messaging.standbys)" }
@@ -85,9 +88,18 @@ enum Rest {
     /// An autoscaled cell has as many servers as its clients ask for.
     private static func load(_ world: World, _ published: Assignment, _ spec: CellSpec) -> String? {
         guard let scale = spec.messaging.autoscale else { return nil }
-        let clients = published.members.values.reduce(0) { $0 + Int(world.clientsPerPartition * Double($1.owns.count)) }
+        let clients = published.members.values.reduce(0) { $0 + Int(world.clients(of: $1.owns)) }
         let wanted = LoadHistory.wanted(scale, clients: clients, messages: 0)
         return wanted == spec.messaging.servers ? nil : "\(clients) clients ask for \(wanted) messaging servers, and there are \(spec.messaging.servers)"
+    }
+
+    /// Nobody bears far more than the others, while some partitions are hot and others are not.
+    private static func relief(_ world: World, _ published: Assignment) -> String? {
+        guard !world.heats.isEmpty else { return nil }
+        let loads = published.members(of: .messaging).filter { $0.member.role == .owner }.map { (id: $0.id, clients: world.clients(of: $0.member.owns)) }
+        let mean = loads.reduce(0) { $0 + $1.clients } / Double(max(1, loads.count))
+        guard let heavy = loads.first(where: { $0.clients > mean * (1 + LoadWatch.margin) }) else { return nil }
+        return "\(heavy.id) has \(Int(heavy.clients)) clients, and an owner has \(Int(mean)) on the average"
     }
 
     private static func remains(_ world: World) -> String? {

@@ -73,6 +73,8 @@ public struct Fault: Sendable, Equatable, CustomStringConvertible {
         /// By connections, from half to one and a half times as many servers as there are; or no more.
         case autoscale(Bool)
         case load(percent: Int)
+        /// One partition's clients are so many times as many.
+        case heat(partition: Int, times: Int)
 
         /// People's doing after which nothing is moved twice. A rollout and a zone's drain replace one server after another, and balance follows each.
         var isByPeople: Bool {
@@ -156,6 +158,7 @@ public struct Fault: Sendable, Equatable, CustomStringConvertible {
         case .rolloutPaused: "rollouts are paused"
         case .autoscale(let isOn): isOn ? "messaging.autoscale is applied" : "messaging.autoscale is taken out"
         case .load(let percent): "\(percent)% of the usual clients are there"
+        case .heat(let partition, let times): "partition \(partition) has \(times) times the usual clients"
         }
     }
 }

@@ -16,11 +16,17 @@ public struct Episode: Sendable, Equatable {
     static func all(seed: UInt64, spec: CellSpec, operators: Int, hours: Double) -> [Episode] {
         var random = Seeded(seed ^ 0xd15a_57e5)
         var otherRandom = Seeded(seed ^ 0x1095)
+        var heatRandom = Seeded(seed ^ 0x4ea7)
         return (0..<max(4, Int(hours * 40))).map { _ in
             if random.once(in: 6) { return Episode(quiet_us: random.pick(10_000_000...350_000_000), faults: [people(&random, at_us: 1_100_000, spec)]) }
             let count = random.once(in: 16) ? 8 : random.choose(1...4)
             var faults = (0..<count).map { _ in fault(&random, at_us: random.pick(1_100_000...15_000_000), spec, operators) }
             if otherRandom.once(in: 6) { faults.append(another(&otherRandom, operators)) }
+            // Too short to move anything.
+            if heatRandom.once(in: 4) {
+                let heat = Fault.Kind.heat(partition: heatRandom.choose(0...999), times: heatRandom.choose(5...60))
+                faults.append(Fault(heat, at_us: heatRandom.pick(1_100_000...15_000_000), lasts_us: heatRandom.pick(2_000_000...45_000_000)))
+            }
             return Episode(quiet_us: random.pick(10_000_000...350_000_000), faults: faults.sorted { $0.at_us < $1.at_us })
         }
     }

@@ -230,7 +230,7 @@ extension World {
         case .muteBirths: return births(.mute)
         case .crashingBirths: return births(.crashes)
         case .youngDeaths: return births(.diesYoung)
-        case .drain, .drainZone, .moveByHand, .takeBack, .upgrade, .restart, .rolloutPaused, .autoscale, .load: return strikePeople(fault)
+        case .drain, .drainZone, .moveByHand, .takeBack, .upgrade, .restart, .rolloutPaused, .autoscale, .load, .heat: return strikePeople(fault)
         case .topicAnew: climate.topicIsNew = true
         case .scale(let servers): wish { $0.messaging.servers = servers }
         case .standbys(let count): wish { $0.messaging.standbys = min(count, $0.messaging.servers) }
@@ -273,6 +273,9 @@ extension World {
                 spec.messaging.autoscale = isOn ? scale : nil
             }
         case .load(let percent): setLoad(percent: percent)
+        case .heat(let partition, let times):
+            heat(partition, times: times)
+            return { self.heat(partition, times: 1) }
         default: break
         }
         return {}

@@ -297,6 +297,7 @@ final class OperatorModel {
     private func plan(_ spec: CellSpec, isUrgent: Bool) {
         guard leads else { return endTurn() }
         observed.stayAwake(now: now, limit: leadLease)
+        world.onAccount { observed.weigh(spec, now: now, rules: world.rules) }
         let plan = world.onAccount { planner.plan(for: spec, observed: observed, now: now, rules: world.rules) }
         world.plans += 1
         if world.plansTwice, plan != Operator.plan(for: spec, observed: observed, now: now, rules: world.rules) {

@@ -213,8 +213,11 @@ final class ServerModel {
         report.log = obeyed.log
         report.warm = warm
         report.left = left
-        report.connections = Int(world.clientsPerPartition * Double(member?.owns.count ?? 0))
+        let owns = member?.owns ?? PartitionSet()
+        report.connections = Int(world.clients(of: owns))
         if life.id.kind == .messaging {
+            report.loads = PartitionLoads(
+                owns.map { .init($0, streams: Int(world.clientsPerPartition * (world.heats[$0.number]?.times ?? 1)), messages: 0) })
             readLog()
             report.positions = positions
         }

@@ -68,6 +68,18 @@ extension World {
     /// Servers that people want to have nothing.
     func isDrained(_ server: ServerModel) -> Bool { redis.wishes.drains.contains(server.life.id) || redis.wishes.drainedZones.contains(server.zone) }
 
+    /// Clients of `set`. Only what has lasted for `lasting_us` counts.
+    func clients(of set: PartitionSet, lasting_us: Int64 = 0) -> Double {
+        let hot = heats.filter { set.contains(Partition($0.key)) && now_us - $0.value.since_us >= lasting_us }
+        // In their order: the sum of the same numbers in another order may be another number.
+        return clientsPerPartition * hot.sorted { $0.key < $1.key }.reduce(Double(set.count)) { $0 + $1.value.times - 1 }
+    }
+
+    func heat(_ number: Int, times: Int) {
+        heats[Int32(number % spec.partitions)] = times == 1 ? nil : (Double(times), now_us)
+        for server in substrate.living { server.hasOtherClients() }
+    }
+
     /// As many clients as `percent` of what the cell was made for.
     func setLoad(percent: Int) {
         clientsPerPartition = usualClients * Double(percent) / 100

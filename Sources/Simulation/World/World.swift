@@ -49,6 +49,8 @@ final class World {
     /// What people wish last.
     private(set) var spec: CellSpec
     var clientsPerPartition: Double
+    /// Partitions that have so many times the usual clients, and since when.
+    var heats: [Int32: (times: Double, since_us: Int64)] = [:]
     let usualClients: Double
 
     // Figures

@@ -25,6 +25,7 @@ enum FleetBenches {
             grown.add(size.servers + 21)
             report.add("\(name): one new server", median(9) { grown.plan() })
             report.add("\(name): partitions that move to it", opened(grown))
+            report.add("\(name): looking at loads, each 5 s", weighing(fleet))
         }
         terminal.endProgress()
         return report
@@ -40,6 +41,19 @@ enum FleetBenches {
             precondition(plan.steps.count < .max)
         }
         return times.sorted()[rounds / 2]
+    }
+
+    /// What it takes to see who bears too much, where everybody tells loads and nobody does.
+    private static func weighing(_ fleet: SyntheticFleet) -> Duration {
+        var fleet = fleet
+        fleet.tellLoads()
+        var times: [Duration] = []
+        for round in 0..<9 {
+            let began = ContinuousClock.now
+            fleet.weigh(round)
+            times.append(ContinuousClock.now - began)
+        }
+        return times.sorted()[4]
     }
 
     /// What changes owner without having been the dead server's.

@@ -43,6 +43,15 @@ struct SyntheticFleet {
         observed.servers?[index].state = .exited(at: now, reason: "signal 9")
     }
 
+    /// Each partition has its streams and messages.
+    mutating func tellLoads() {
+        for (id, member) in observed.assignment.members {
+            observed.reports[id]?.loads = PartitionLoads(member.owns.map { .init($0, streams: 100 + Int($0.number % 50), messages: Int($0.number % 9)) })
+        }
+    }
+
+    mutating func weigh(_ round: Int) { observed.weigh(spec, now: now + .seconds(5 * round)) }
+
     func plan() -> Plan { Operator.plan(for: spec, observed: observed, now: now) }
 
     /// Publishes, reports and plans until the assignment stays as it is; everything opened is warm at once.

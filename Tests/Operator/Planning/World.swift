@@ -28,6 +28,8 @@ struct World {
     var epochs: [Assignment] = []
     var notes: [Note] = []
     var born = 0
+    /// Streams and messages a second by partition, as their owners tell; nil: nobody tells.
+    var loads: [(streams: Int, messages: Int)]?
     /// Asked beside the plain function at every pass.
     var planner = RestingPlanner()
 
@@ -93,10 +95,14 @@ struct World {
             if let member = server.applied.members[id], member.incarnation == server.life.incarnation {
                 report.warm = member.owns.union(member.opens)
                 report.left = member.leaves
+                report.loads = loads.map { loads in
+                    PartitionLoads(member.owns.map { .init($0, streams: loads[Int($0.number)].streams, messages: loads[Int($0.number)].messages) })
+                }
             }
             if report.state == .ready, observed.readySince[server.life] == nil { observed.readySince[server.life] = now }
             observed.reports[id] = report
         }
+        observed.weigh(spec, now: now)
     }
 
     /// One pass: plan, and do it. Returns the plan.
@@ -136,6 +142,7 @@ struct World {
         observed.assignment = Assignment(epoch: epoch, term: Term(1), log: log, members: publication.members)
         for (id, member) in publication.members where old.members[id] != member { observed.changes[id] = .init(epoch: epoch, at: now) }
         for _ in 0..<publication.leaseRepairs { observed.leaseRepairs.append(now) }
+        observed.loadWatch.note(observed.assignment, now: now)
         if publication.startsLog, observed.log == .renewed { observed.log = .intact }
         epochs.append(observed.assignment)
         notes += publication.notes

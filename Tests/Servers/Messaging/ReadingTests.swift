@@ -19,6 +19,41 @@ struct ReadingTests {
             ])
     }
 
+    @Test("a partition's load is its streams, and what its users send and are handed")
+    func tallies() {
+        let bench = CoreBench.owner()
+        let (sender, receiver, neighbour) = SendingTests.users(bench)
+        let streams = [bench.opened(sender), bench.opened(neighbour), bench.opened(receiver)]
+        bench.read(bench.partition(sender), [bench.entry(100, from: sender, to: neighbour), bench.entry(101, from: sender, to: receiver)])
+        func tally(_ user: UInt64) -> [Int] {
+            let found = bench.core.tallies.first { $0.partition == bench.partition(user) }
+            return [found?.streams ?? 0, found?.messages ?? 0]
+        }
+        #expect(tally(sender) == [2, 3])
+        #expect(tally(receiver) == [1, 0])
+        var send = Send()
+        (send.id, send.receiver) = (bench.newID().bytes, receiver)
+        bench.say(.send(send), on: streams[1])
+        bench.core.ended(streams[0], at: bench.now)
+        #expect(tally(sender) == [1, 4])
+        #expect(tally(receiver) == [1, 0], "what is sent to it counts when it is handed over")
+    }
+
+    @Test("rates are those of ten seconds, of partitions that come, go and are read afresh too")
+    func meter() {
+        var meter = LoadMeter()
+        let began = ContinuousClock.now
+        func told(after seconds: Int, _ tallies: [(Int, Int, Int)]) -> PartitionLoads {
+            meter.loads(tallies.map { .init(Partition($0.0), streams: $0.1, messages: $0.2) }, at: began + .seconds(seconds))
+        }
+        func loads(_ all: [(Int, Int, Int)]) -> PartitionLoads { PartitionLoads(all.map { .init(Partition($0.0), streams: $0.1, messages: $0.2) }) }
+        #expect(told(after: 0, [(1, 5, 100)]) == loads([(1, 5, 0)]))
+        #expect(told(after: 9, [(1, 7, 900)]) == loads([(1, 5, 0)]))
+        #expect(told(after: 10, [(1, 7, 900), (2, 1, 50)]) == loads([(1, 7, 80), (2, 1, 5)]))
+        #expect(told(after: 30, [(1, 7, 300)]) == loads([(1, 7, 15)]), "its counting began again")
+        #expect(told(after: 40, []) == loads([]))
+    }
+
     @Test("what a client gets of a record")
     func fields() throws {
         let bench = CoreBench.owner()

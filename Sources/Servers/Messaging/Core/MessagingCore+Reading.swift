@@ -85,6 +85,7 @@ extension MessagingCore {
     private func deliver(_ entry: RecentWindow.Entry, to user: UserID, _ partition: PartitionLog) {
         for conversation in partition.listeners[user] ?? [] where conversation.stage == .live {
             counters.deliveries += 1
+            partition.messages += 1
             act(.deliver(conversation.id, frame: entry.frame, next: entry.offset))
         }
     }

@@ -13,6 +13,11 @@ extension MessagingCore {
         Dictionary(uniqueKeysWithValues: partitions.values.compactMap { partition in partition.position.map { (partition.partition.description, $0) } })
     }
 
+    /// Of each partition its streams, and its messages since its reading began.
+    var tallies: [PartitionLoads.Load] {
+        partitions.values.filter { $0.streams > 0 || $0.messages > 0 }.map { .init($0.partition, streams: $0.streams, messages: $0.messages) }
+    }
+
     /// Why this server is not ready; empty when it is.
     var waitsFor: String { canProduce ? "" : "the log takes no records from this server yet" }
 }

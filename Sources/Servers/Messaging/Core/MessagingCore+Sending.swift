@@ -9,6 +9,7 @@ extension MessagingCore {
             return finish(conversation, .invalidArgument("Send.round is \(send.round), and the stream is in round \(conversation.round)"))
         }
         counters.sends += 1
+        partitions[conversation.partition]?.messages += 1
         guard let id = MessageID(bytes: send.id) else { return refuse(send.id, .invalid, "Send.id is no UUIDv7 of 16 bytes", to: conversation) }
         guard let receiver = UserID(send.receiver) else { return refuse(send.id, .invalid, "Send.receiver is 0, which is no user", to: conversation) }
         guard send.body.count <= settings.limits.bodyBytes else {

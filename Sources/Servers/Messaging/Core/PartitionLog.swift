@@ -24,7 +24,11 @@ final class PartitionLog {
     private var windowHasBegun = false
     /// When the last record was read, or the last tick written; monotonic.
     var stirred_ms: Int64
-    var listeners: [UserID: [Conversation]] = [:]
+    private(set) var listeners: [UserID: [Conversation]] = [:]
+    /// Of all of these.
+    private(set) var streams = 0
+    /// Sent by its users and handed to them, since the reading began.
+    var messages = 0
     var leaving: Leaving?
 
     var query: UInt64?
@@ -106,11 +110,16 @@ final class PartitionLog {
 
     var everyListener: [Conversation] { listeners.values.joined().sorted { $0.id < $1.id } }
 
-    func add(_ conversation: Conversation) { listeners[conversation.user, default: []].append(conversation) }
+    func add(_ conversation: Conversation) {
+        listeners[conversation.user, default: []].append(conversation)
+        streams += 1
+    }
 
     func remove(_ conversation: Conversation) {
         guard var rest = listeners.removeValue(forKey: conversation.user) else { return }
+        streams -= rest.count
         rest.removeAll { $0 === conversation }
+        streams += rest.count
         if !rest.isEmpty { listeners[conversation.user] = rest }
     }
 }

@@ -24,6 +24,7 @@ public final class MessagingServer: ServerCore {
         var run: Task<Void, Never>?
         var last: MessagingSnapshot?
         var rate = MessageRate()
+        var meter = LoadMeter()
         var moveGrace: Duration = .seconds(10)
     }
 
@@ -111,7 +112,9 @@ public final class MessagingServer: ServerCore {
         let now = await look()
         report.address = advertised(Int(port))
         now.report.fill(&report)
-        report.messagesPerSecond = state.withLock { $0.rate.perSecond(now.counters.sends + now.counters.deliveries, at: .now) }
+        (report.messagesPerSecond, report.loads) = state.withLock { state in
+            (state.rate.perSecond(now.counters.sends + now.counters.deliveries, at: .now), state.meter.loads(now.tallies, at: .now))
+        }
     }
 
     private func advertised(_ port: Int) -> String {
@@ -172,6 +175,30 @@ struct MessageRate {
         rate = (total - count) * 1_000 / Int(passed_ms)
         (self.since, count) = (now, total)
         return rate
+    }
+}
+
+/// What each partition bears, over the last ten seconds or a little more: told more often it would make another report of each.
+struct LoadMeter {
+    static let interval = Duration.seconds(10)
+    private var before: [Partition: Int] = [:]
+    private var since: ContinuousClock.Instant?
+    private var told = PartitionLoads([])
+
+    /// - Parameter tallies: streams now, and messages since the partition's reading began.
+    mutating func loads(_ tallies: [PartitionLoads.Load], at now: ContinuousClock.Instant) -> PartitionLoads {
+        let passed_ms = since.map { $0.duration(to: now).milliseconds }
+        if let passed_ms, passed_ms < Self.interval.milliseconds { return told }
+        // One that is read afresh counts from its beginning.
+        func rate(_ tally: PartitionLoads.Load) -> Int {
+            guard let passed_ms else { return 0 }
+            let last = before[tally.partition] ?? 0
+            return (tally.messages - (last <= tally.messages ? last : 0)) * 1_000 / Int(passed_ms)
+        }
+        told = PartitionLoads(tallies.map { .init($0.partition, streams: $0.streams, messages: rate($0)) })
+        before = Dictionary(uniqueKeysWithValues: tallies.map { ($0.partition, $0.messages) })
+        since = now
+        return told
     }
 }
 

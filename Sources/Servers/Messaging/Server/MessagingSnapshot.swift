@@ -28,6 +28,8 @@ struct MessagingSnapshot: Sendable {
     var queuedBytes: Int
     var produceQueue: Producer.Queued?
     var lags: [Partition: Int64]
+    /// Of each partition its streams, and its messages since its reading began.
+    var tallies: [PartitionLoads.Load]
 
     init(_ service: MessagingService, _ streams: StreamCounters) {
         let core = service.core
@@ -48,6 +50,7 @@ struct MessagingSnapshot: Sendable {
         queuedBytes = service.queuedBytes
         produceQueue = service.log.queued
         lags = service.log.lags
+        tallies = core.tallies
     }
 }
 
