@@ -104,7 +104,8 @@ struct Relief {
         let enough = heavy.load - bearing.mean * LoadWatch.gain
         func isEnough(_ exchange: Exchange?) -> Bool { exchange.map { $0.most <= enough && !$0.out.isEmpty } ?? false }
         let several = several(out, heavy, light)
-        if isEnough(several) { return several }
+        // What helps as a whole may begin with less: the rest follows.
+        if isEnough(several) { return begin(several) }
         if let one = one(out, heavy, light), isEnough(one) { return one }
         let swap = swap(out, heavy, light)
         return isEnough(swap) ? swap : nil
@@ -118,28 +119,41 @@ struct Relief {
 
     /// How many the pair's counts allow to go one way.
     private func room(_ heavy: Bearing.Owner, _ light: Bearing.Owner) -> Int {
-        min(heavy.count - bounds.lowerBound, bounds.upperBound - light.count, partitionsLeft)
+        min(heavy.count - bounds.lowerBound, bounds.upperBound - light.count)
     }
 
     /// As many, the heaviest first, as bring the heavy one to the mean and the light one not far above it.
     private func several(_ out: [Int], _ heavy: Bearing.Owner, _ light: Bearing.Owner) -> Exchange {
         var rest = min(heavy.load - bearing.mean, bearing.middle - light.load)
-        var (room, clients) = (room(heavy, light), clientsLeft)
+        var room = room(heavy, light)
         var result = Exchange(most: heavy.load, moved: 0)
-        for number in out where room > 0 && bearing.weights[number] <= rest && bearing.streams[number] <= clients {
+        for number in out where room > 0 && bearing.weights[number] <= rest {
             result.out.append(number)
             result.moved += bearing.weights[number]
             rest -= bearing.weights[number]
-            clients -= bearing.streams[number]
             room -= 1
         }
         result.most = max(heavy.load - result.moved, light.load + result.moved)
         return result
     }
 
+    /// As many of its partitions as may move now.
+    private func begin(_ whole: Exchange) -> Exchange? {
+        var clients = clientsLeft
+        var result = whole
+        (result.out, result.moved) = ([], 0)
+        for number in whole.out where result.out.count < partitionsLeft {
+            guard bearing.streams[number] <= clients || clientsAreWhole && result.out.isEmpty else { continue }
+            result.out.append(number)
+            result.moved += bearing.weights[number]
+            clients -= bearing.streams[number]
+        }
+        return result.out.isEmpty ? nil : result
+    }
+
     /// One that is more than the light one lacks, when both are better off than the heavy one was.
     private func one(_ out: [Int], _ heavy: Bearing.Owner, _ light: Bearing.Owner) -> Exchange? {
-        guard room(heavy, light) > 0 else { return nil }
+        guard room(heavy, light) > 0, partitionsLeft > 0 else { return nil }
         let able = out.filter { bearing.streams[$0] <= clientsLeft || clientsAreWhole }
         let all = able.map { number -> Exchange in
             let weight = bearing.weights[number]

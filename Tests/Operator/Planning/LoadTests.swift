@@ -81,6 +81,7 @@ extension OperatorTests {
             var placed: [Int] = []
             var cooling: [Int] = []
             var clientsPerSecond = 100_000
+            var simultaneous_percent = 100
             /// `from → to: partitions back: partitions`.
             var expected: [String]
         }
@@ -129,12 +130,15 @@ extension OperatorTests {
                     testDescription: "no more clients than can be told within the grace",
                     owners: [Array(repeating: 0.06, count: 12), Array(repeating: 0.06, count: 5)], clientsPerSecond: 400, expected: ["1 > 2: 0"]),
                 Case(
+                    testDescription: "no more than may move at once, where only several are worth it",
+                    owners: [Array(repeating: 0.04, count: 18), Array(repeating: 0.04, count: 8)], simultaneous_percent: 5, expected: ["1 > 2: 0"]),
+                Case(
                     testDescription: "one partition that has more clients than that goes alone", owners: [[0.4, 0.1, 0.1, 0.1], [0.1, 0.1, 0.1, 0.1]],
                     clientsPerSecond: 100, expected: ["1 > 2: 1"]),
             ])
         func relief(_ example: Case) {
             var spec = World.spec(servers: example.owners.count, standbys: 0, partitions: example.owners.reduce(0) { $0 + $1.count })
-            spec.moves.simultaneous_percent = 100
+            spec.moves.simultaneous_percent = example.simultaneous_percent
             spec.moves.clientsPerSecond = example.clientsPerSecond
             var observed = ObservedCell()
             var weights: [Double] = []
