@@ -100,6 +100,24 @@ struct PeopleTests {
         #expect(world.redis.wishes.revision > wishes.revision)
     }
 
+    @Test("an operator that waits for what servers know goes on when people write again what Redis lost")
+    func waitEnds() {
+        let world = world {
+            $0.failover.lease = .seconds(5)
+            $0.failover.heartbeat = .seconds(1)
+        }
+        settle(world)
+        world.run(until: world.now_us + 3_000_000)
+        strike(world, .muteBirths, lasts_us: 30_000_000)
+        world.schedule(Fault(.redisLosesASecond, at_us: world.now_us + 1_300_000, lasts_us: 200_000))
+        world.run(until: world.now_us + 500_000)
+        // The operator has read it when Redis loses it, and the servers that it started for it have not reported.
+        strike(world, .scale(servers: 8))
+        world.run(until: world.now_us + 60_000_000)
+        settle(world)
+        #expect(world.substrate.living.count { $0.life.id.kind == .messaging } == 8 + world.spec.messaging.standbys)
+    }
+
     @Test("partitions that were moved by hand stay where they are while others come and go")
     func moveByHand() throws {
         let world = world()

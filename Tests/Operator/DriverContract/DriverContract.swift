@@ -229,6 +229,8 @@ struct DriverContract {
         let driver = try await substrate.driver(for: cell, .stubborn)
         let life = life()
         try await driver.start(life, as: template())
+        // A kubelet takes minutes to end a pod that it is just making, and one that does not run is not stubborn.
+        try await mindful(life, driver)
         try await driver.kill(life)
         let ended = try await end(of: life, driver)
         #expect(ended.asked)
