@@ -50,7 +50,7 @@ public struct LoadWatch: Equatable, Sendable {
         movedAt = movedAt.filter { $0.value + Self.cooldown > now }
         // Those that were not taken until now are not possible.
         if !eases.isEmpty { putOff(until: now + Self.window) }
-        guard learn(observed, spec) else {
+        guard let sample = learn(observed, spec) else {
             streams = []
             messages = []
             return uneven = [:]
@@ -58,8 +58,8 @@ public struct LoadWatch: Equatable, Sendable {
         let isStill = epoch == observed.assignment.epoch && observed.assignment.members.allSatisfy { $0.value.opens.isEmpty && $0.value.leaves.isEmpty }
         epoch = observed.assignment.epoch
         guard isStill || !rules.holds(.patience) else { return uneven = [:] }
-        let bearing = Bearing(observed, self, spec)
-        watch(bearing, now: now)
+        let bearing = Bearing(observed, streams, messages, spec)
+        watch(bearing, Bearing(observed, sample.streams, sample.messages, spec), now: now)
         let due = uneven.filter { $0.value + Self.window <= now || !rules.holds(.patience) }
         guard !due.isEmpty, mayActAt.map({ $0 <= now }) ?? false || !rules.holds(.patience) else { return }
         eases = Relief(bearing, due: Set(due.keys), cooling: rules.holds(.patience) ? movedAt : [:], spec).eases()
@@ -87,12 +87,12 @@ public struct LoadWatch: Equatable, Sendable {
 
     // MARK: Samples
 
-    /// - Returns: whether anybody tells.
-    private mutating func learn(_ observed: ObservedCell, _ spec: CellSpec) -> Bool {
+    /// - Returns: what is told now, and of partitions of which nobody tells what was known; nil when nobody tells at all.
+    private mutating func learn(_ observed: ObservedCell, _ spec: CellSpec) -> (streams: [Double], messages: [Double])? {
         let members = observed.assignment.members.filter { id, member in
             id.kind == .messaging && observed.reports[id].map { $0.incarnation == member.incarnation && $0.loads != nil } ?? false
         }
-        guard !members.isEmpty else { return false }
+        guard !members.isEmpty else { return nil }
         // Of a partition whose owner says nothing, what was known stays.
         var isTold = [Bool](repeating: false, count: spec.partitions)
         var found = (streams: [Double](repeating: 0, count: spec.partitions), messages: [Double](repeating: 0, count: spec.partitions))
@@ -107,20 +107,28 @@ public struct LoadWatch: Equatable, Sendable {
         }
         guard streams.count == spec.partitions else {
             (streams, messages) = found
-            return true
+            return found
         }
-        for number in isTold.indices where isTold[number] {
+        for number in isTold.indices {
+            guard isTold[number] else {
+                (found.streams[number], found.messages[number]) = (streams[number], messages[number])
+                continue
+            }
             streams[number] += (found.streams[number] - streams[number]) * Self.fresh
             messages[number] += (found.messages[number] - messages[number]) * Self.fresh
         }
-        return true
+        return found
     }
 
     // MARK: Windows
 
-    private mutating func watch(_ bearing: Bearing, now: Moment) {
+    /// - Parameter sample: of what is told now alone: smoothed, a high peak lasts longer than it did.
+    private mutating func watch(_ bearing: Bearing, _ sample: Bearing, now: Moment) {
         var found: [ServerID: Moment] = [:]
-        for owner in bearing.owners where bearing.isHeavy(owner) || bearing.isOwed(owner) { found[owner.id] = uneven[owner.id] ?? now }
+        for (owner, present) in zip(bearing.owners, sample.owners) {
+            let isHeavy = bearing.isHeavy(owner) && present.load > sample.middle
+            if isHeavy || bearing.isOwed(owner) { found[owner.id] = uneven[owner.id] ?? now }
+        }
         uneven = found
     }
 }
@@ -158,12 +166,13 @@ struct Bearing {
     /// A message a second costs as much as one stream in so many that a server can hold, unless the spec says what one server is to bear.
     static let messagesOfOneServer = 20_000
 
-    init(_ observed: ObservedCell, _ watch: LoadWatch, _ spec: CellSpec) {
+    /// - Parameters streams, messages: by partition number.
+    init(_ observed: ObservedCell, _ streams: [Double], _ messages: [Double], _ spec: CellSpec) {
         let scale = spec.messaging.autoscale
         let mostStreams = Double(max(1, scale?.targetConnections ?? spec.messaging.maxConnections))
         let mostMessages = Double(max(1, scale?.targetMessagesPerSecond ?? Self.messagesOfOneServer))
-        streams = watch.streams
-        weights = zip(watch.streams, watch.messages).map { $0 / mostStreams + $1 / mostMessages }
+        self.streams = streams
+        weights = zip(streams, messages).map { $0 / mostStreams + $1 / mostMessages }
         placed = PartitionSet(ranges: observed.wishes.places.flatMap(\.partitions.ranges))
         for (id, member) in observed.assignment.members(of: .messaging) where member.role == .owner {
             var load = 0.0

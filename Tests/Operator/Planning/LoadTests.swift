@@ -161,7 +161,7 @@ extension OperatorTests {
             watch.look(at: observed, spec, now: Moment(milliseconds: 0), rules: .all)
             let cooling = Dictionary(uniqueKeysWithValues: example.cooling.map { (Int32($0), Moment(milliseconds: 0)) })
             let due = Set(observed.assignment.members.keys)
-            let eases = Relief(Bearing(observed, watch, spec), due: due, cooling: cooling, spec).eases()
+            let eases = Relief(Bearing(observed, watch.streams, watch.messages, spec), due: due, cooling: cooling, spec).eases()
             let told = eases.map { ease -> String in
                 guard case .move(let out, let from, let to, let back, _) = ease else { return "\(ease)" }
                 return "\(from.number) > \(to.number): \(out)\(back.isEmpty ? "" : " back: \(back)")"
