@@ -54,6 +54,15 @@ public struct ObservedCell: Equatable, Sendable {
     public var exits: [ServerExit] = []
     /// When deaths by lease alone were repaired, oldest first.
     public var leaseRepairs: [Moment] = []
+    /// What this operator has sent to Redis last, while it is not known whether it arrived there.
+    var attempt: Attempt?
+    struct Attempt: Equatable, Sendable {
+        var term: Term
+        var epoch: Epoch
+        /// How many deaths by lease alone it repairs.
+        var leaseRepairs: Int
+        var at: Moment
+    }
     /// Servers that people asked to drain: they lose what they own, and stay without.
     public var drains: Set<ServerID> = []
     /// What else people ask for; its drains count as those above.

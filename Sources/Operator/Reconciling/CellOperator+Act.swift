@@ -40,6 +40,7 @@ extension CellOperator {
                 try await board.add(memory.logs, as: election)
                 new.log = log
             }
+            observed.attempts(new, leaseRepairs: publication.leaseRepairs, now: now)
             let began = ContinuousClock.now
             if old.version == inRedis ?? AssignmentVersion(term: .none, epoch: .none) {
                 try await board.publish(from: old, to: new, as: election)
@@ -55,8 +56,6 @@ extension CellOperator {
         }
         answered()
         published(new)
-        for _ in 0..<publication.leaseRepairs { observed.leaseRepairs.append(now) }
-        observed.leaseRepairs = observed.leaseRepairs.suffix(10_000)
         if publication.startsLog {
             if observed.log == .renewed { observed.log = .intact }
             tell(Note("LogStarted", nil, "log \(new.log?.description ?? "") begins"))

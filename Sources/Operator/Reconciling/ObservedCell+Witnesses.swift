@@ -153,8 +153,20 @@ extension ObservedCell {
 
     // MARK: Assignments
 
+    /// This operator is about to publish `new`. The answer may be lost, so it is counted when it is seen in Redis.
+    package mutating func attempts(_ new: Assignment, leaseRepairs: Int, now: Moment) {
+        attempt = Attempt(term: new.term, epoch: new.epoch, leaseRepairs: leaseRepairs, at: now)
+    }
+
+    private mutating func arrived(_ found: Assignment) {
+        guard let attempt, attempt.term == found.term, attempt.epoch == found.epoch else { return }
+        leaseRepairs = (leaseRepairs + Array(repeating: attempt.at, count: attempt.leaseRepairs)).suffix(10_000)
+        self.attempt = nil
+    }
+
     /// Takes an assignment that another leader, or this one in an earlier life, has published.
     package mutating func adopt(_ found: Assignment, now: Moment) {
+        arrived(found)
         guard found.version != assignment.version else { return }
         for (id, member) in found.members where assignment.members[id] != member { changes[id] = .init(epoch: found.epoch, at: now) }
         assignment = found
@@ -163,6 +175,7 @@ extension ObservedCell {
 
     /// Takes the assignment that this operator has just published.
     package mutating func published(_ new: Assignment, now: Moment) {
+        arrived(new)
         for (id, member) in new.members where assignment.members[id] != member { changes[id] = .init(epoch: new.epoch, at: now) }
         for id in assignment.members.keys where new.members[id] == nil { changes[id] = nil }
         assignment = new
@@ -180,6 +193,7 @@ extension ObservedCell {
         canary = Canary()
         canary.pace = pace
         leaseRepairs = []
+        attempt = nil
         loadWatch = LoadWatch()
     }
 }

@@ -49,14 +49,13 @@ extension OperatorModel {
             then(false)
         }
         let write = { [self] in
+            observed.attempts(new, leaseRepairs: publication.leaseRepairs, now: now)
             let follows = old.version == inRedis ?? AssignmentVersion(term: .none, epoch: .none)
             self.write(new, follows ? old : nil, election, failed) { [self] in
                 answered()
                 observed.published(new, now: now)
                 inRedis = new.version
                 memory.learn(new)
-                for _ in 0..<publication.leaseRepairs { observed.leaseRepairs.append(now) }
-                observed.leaseRepairs = observed.leaseRepairs.suffix(10_000)
                 if publication.startsLog, observed.log == .renewed { observed.log = .intact }
                 tell(publication.notes)
                 ring()

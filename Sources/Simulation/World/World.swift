@@ -249,7 +249,7 @@ final class World {
 
     func start(_ life: ServerLife, _ order: StartOrder, _ template: String, by starter: OperatorModel) {
         guard substrate.server(life) == nil else { return }
-        checks.starts(life, in: self)
+        checks.starts(life, by: starter, in: self)
         let server = ServerModel(self, life, zone: order.zone)
         let seen = substrate.add(server, order, template, now: moment)
         climate.bear(server, in: self)
