@@ -126,5 +126,30 @@ extension RealKafka.OneBroker {
             #expect(member.events.records(of: 1).map(\.offset) == (0..<100).map { $0 })
             #expect(member.assignments.count == 1)
         }
+
+        @Test("a pause holds for what is assigned while it lasts")
+        func pauseAndRebalance() async throws {
+            let cluster = try #require(KafkaCluster.current)
+            let topic = try await cluster.topic(partitions: 2)
+            let reports = Collector<DeliveryReport>()
+            let producer = try Producer(cluster.configuration, topic: topic, onReports: { reports.add($0) }, onFatal: { Issue.record($0) })
+            defer { producer.close(discarding: true) }
+            let member = try Member(cluster.configuration, group: "full", topic: topic, note: "")
+            defer { member.close() }
+            #expect(await eventually { member.positions.count == 2 })
+            member.pause()
+            #expect(await eventually { member.isPaused })
+            let other = try Member(cluster.configuration, group: "full", topic: topic, note: "")
+            #expect(await eventually { member.positions.count == 1 && other.positions.count == 1 })
+            other.close()
+            #expect(await eventually { member.positions.count == 2 })
+            for number in 0..<100 { try producer.produce([1], to: Int32(number % 2), token: UInt64(number)) }
+            #expect(await eventually { reports.count == 100 })
+            // Time for what must not come.
+            try await Task.sleep(for: .milliseconds(500))
+            #expect(member.events.records.isEmpty)
+            member.resume()
+            #expect(await eventually { member.events.records.count == 100 })
+        }
     }
 }

@@ -77,6 +77,8 @@ extension GroupReader {
         ledger.withLock { ledger in for partition in places.keys { ledger.restart(partition) } }
         let list = PartitionList(topicName, assigned)
         report(rd_kafka_assign(client.pointer, list.pointer), "assignment")
+        // What is assigned anew reads.
+        if isPaused { setPause(true) }
     }
 
     private func setPause(_ pause: Bool) {

@@ -89,7 +89,7 @@ public final class GroupReader: Sendable {
         queue.wake()
     }
 
-    /// Stops reading, and stays a member; returns at once.
+    /// Stops reading, and stays a member, also of what is assigned later; returns at once.
     public func pause() { setPaused(true) }
     public func resume() { setPaused(false) }
     /// Whether the last ``pause()`` or ``resume()`` that was carried out was a pause: then nothing is handed over any more.
