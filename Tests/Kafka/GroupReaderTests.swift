@@ -136,11 +136,11 @@ extension RealKafka.OneBroker {
             defer { producer.close(discarding: true) }
             let member = try Member(cluster.configuration, group: "full", topic: topic, note: "")
             defer { member.close() }
-            #expect(await eventually { member.positions.count == 2 })
-            member.pause()
-            #expect(await eventually { member.isPaused })
             let other = try Member(cluster.configuration, group: "full", topic: topic, note: "")
             #expect(await eventually { member.positions.count == 1 && other.positions.count == 1 })
+            member.pause()
+            #expect(await eventually { member.isPaused })
+            // What the other had comes to a member that has never paused it.
             other.close()
             #expect(await eventually { member.positions.count == 2 })
             for number in 0..<100 { try producer.produce([1], to: Int32(number % 2), token: UInt64(number)) }
