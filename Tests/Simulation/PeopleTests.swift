@@ -100,6 +100,24 @@ struct PeopleTests {
         #expect(world.redis.wishes.revision > wishes.revision)
     }
 
+    @Test("settings of a leader whose Redis was an hour ahead are overtaken by the next leader, who stood by, after Redis has lost them")
+    func settingsEpochs() throws {
+        let world = world()
+        settle(world)
+        strike(world, .redisClock(jump_ms: 3_600_000), lasts_us: 10_000_000)
+        world.run(until: world.now_us + 3_000_000)
+        strike(world, .failover(lease_ms: 3_000))
+        world.run(until: world.now_us + 3_000_000)
+        let writer = try #require(world.operators.firstIndex { $0 === world.leader })
+        world.run(until: world.now_us + 15_000_000)
+        settle(world)
+        strike(world, .operatorDies(writer, keepsFolder: true), lasts_us: 60_000_000)
+        strike(world, .redisLosesEverything, lasts_us: 800_000)
+        world.run(until: world.now_us + 10_000_000)
+        strike(world, .failover(lease_ms: 2_000))
+        settle(world)
+    }
+
     @Test("an operator that waits for what servers know goes on when people write again what Redis lost")
     func waitEnds() {
         let world = world {

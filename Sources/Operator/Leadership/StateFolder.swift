@@ -30,6 +30,8 @@ public struct CellMemory: Equatable, Sendable {
         spec = other
     }
 
+    public mutating func learn(settingsEpoch other: Int64) { settingsEpoch = max(settingsEpoch, other) }
+
     public mutating func learn(_ other: Wishes) { if other.revision > wishes.revision { wishes = other } }
 
     public mutating func learn(_ other: SettingsOverrides) { if other.revision > overrides.revision { overrides = other } }

@@ -113,6 +113,7 @@ extension CellOperator {
             memory.learn(logs: (try? await board.logs()) ?? [])
             if let wishes = try? await board.wishes() { memory.learn(wishes) }
             if let overrides = try? await board.overrides() { memory.learn(overrides) }
+            if let settings = try? await board.settings() { memory.learn(settingsEpoch: settings.epoch) }
             answered()
             saveMemory()
             guard memory.spec != nil else {

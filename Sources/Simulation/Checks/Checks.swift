@@ -110,7 +110,7 @@ struct Checks {
         let wanted = Rest.wanted(.messaging, (author.spec ?? world.spec).scaled(to: author.observed.scaledTo))
         let recent = (starts[kind] ?? []).filter { $0.at_us > world.now_us - 60_000_000 } + [(at_us: world.now_us, wanted: wanted)]
         starts[kind] = recent
-        let most = 3 * recent.reduce(0) { max($0, $1.wanted) } + 8
+        let most = 4 * recent.reduce(0) { max($0, $1.wanted) } + 8
         if recent.count > most { fail("StartsCalmly", "\(recent.count) \(kind.rawValue) servers are started within a minute", world) }
     }
 

@@ -48,18 +48,19 @@ extension OperatorModel {
     /// Learns what the leader does, and campaigns when there is none.
     func follow(then: @escaping () -> Void) {
         ask { redis, _ throws(RedisModel.Refusal) in
-            (redis.spec, redis.assignment, redis.logs, redis.wishes)
+            (redis.spec, redis.assignment, redis.logs, redis.wishes, redis.settings?.epoch ?? 0)
         } then: { [self] result in
             switch result {
             case .failure(let refusal):
                 stumble(refusal)
                 lookAgain = now + .milliseconds(250)
                 then()
-            case .success(let (spec, assignment, logs, wishes)):
+            case .success(let (spec, assignment, logs, wishes, settingsEpoch)):
                 memory.learn(spec: spec)
                 if let assignment { memory.learn(assignment) }
                 memory.learn(logs: logs)
                 memory.learn(wishes)
+                memory.learn(settingsEpoch: settingsEpoch)
                 answered()
                 saveMemory()
                 guard memory.spec != nil else {

@@ -213,8 +213,11 @@ final class World {
         put(text)
     }
 
-    /// Neither Redis nor an operator knows of the cell any more; a Redis that lost it and the only state folder that is lost as well can do that.
-    var isForgotten: Bool { redisIsUp && redis.spec == nil && operators.allSatisfy { $0.runs && $0.memory.spec == nil } }
+    /// Redis knows nothing of the cell any more, and no operator can give it back: they know nothing themselves, or nothing but their memory says that it lives.
+    var isForgotten: Bool {
+        guard redisIsUp, redis.spec == nil, operators.allSatisfy(\.runs) else { return false }
+        return operators.allSatisfy { $0.memory.spec == nil } || redis.reports.isEmpty && substrate.present.isEmpty
+    }
 
     /// Applies the spec once more, as to a cell that is not there.
     func applyAgain() {
