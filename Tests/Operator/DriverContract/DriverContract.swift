@@ -11,8 +11,6 @@ protocol Substrate: Sendable {
     var seesExitsWithin: Duration { get }
     /// A server that was started really runs after so long at most, on a busy machine, too; many at once need four times that.
     var runsWithin: Duration { get }
-    /// How many are many at once: more than a driver starts side by side.
-    var many: Int { get }
     /// The end of one that was asked is known after so long at most.
     var endsWithin: Duration { get }
     /// Of a server that was asked to stop, how it ended is known, too.
@@ -30,7 +28,6 @@ protocol Substrate: Sendable {
 
 extension Substrate {
     var runsWithin: Duration { .seconds(30) }
-    var many: Int { 30 }
     var endsWithin: Duration { .seconds(60) }
     var explainsStops: Bool { true }
 
@@ -64,7 +61,7 @@ enum TrialServer: String, Sendable {
 struct DriverContract {
     enum Clause: String, CaseIterable, Sendable {
         case startIsIdempotent, exitsAreSeenAtOnce, failuresAreExplained, stopsWithinGrace, killsAfterGrace, killsAtOnce, adoptsWhatRuns
-        case knowsWhoEndedMeanwhile, forgetsTheEnded, cellsDoNotMix, manyAtOnce, awayForTenSeconds
+        case knowsWhoEndedMeanwhile, forgetsTheEnded, cellsDoNotMix, thirtyAtOnce, awayForTenSeconds
     }
 
     let substrate: any Substrate
@@ -88,7 +85,7 @@ struct DriverContract {
         case .knowsWhoEndedMeanwhile: try await knowsWhoEndedMeanwhile()
         case .forgetsTheEnded: try await forgetsTheEnded()
         case .cellsDoNotMix: try await cellsDoNotMix()
-        case .manyAtOnce: try await manyAtOnce()
+        case .thirtyAtOnce: try await thirtyAtOnce()
         case .awayForTenSeconds: try await awayForTenSeconds()
         }
     }
@@ -320,9 +317,9 @@ struct DriverContract {
         }
     }
 
-    private func manyAtOnce() async throws {
+    private func thirtyAtOnce() async throws {
         let driver = try await substrate.driver(for: cell, .runs)
-        let lives = (1...substrate.many).map { life($0) }
+        let lives = (1...30).map { life($0) }
         try await withThrowingTaskGroup(of: Void.self) { group in
             for life in lives { group.addTask { try await patiently { try await driver.start(life, as: template()) } } }
             try await group.waitForAll()

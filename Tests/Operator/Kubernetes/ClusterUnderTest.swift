@@ -119,8 +119,6 @@ struct KubernetesSubstrate: Substrate {
     let seesExitsWithin = Duration.seconds(1)
     let runsWithin = Duration.seconds(90)
     let endsWithin = Duration.seconds(120)
-    /// Each takes its one node a second or two.
-    let many = 12
     /// Kubelets before 1.22 forget how the containers of a deleted pod ended.
     let explainsStops = false
 
