@@ -279,6 +279,7 @@ struct DriverContract {
         try await driver.start(lives, as: template())
         // One that runs is not forgotten.
         try await driver.forget(lives)
+        for life in [ended, lives] { try await mindful(life, driver) }
         try await driver.kill(ended)
         try await end(of: ended, driver)
         try await driver.forget(ended)
@@ -296,6 +297,8 @@ struct DriverContract {
         let (ours, others) = (try await here.servers().map(\.life), try await there.servers().map(\.life))
         #expect(ours == [mine])
         #expect(others == [theirs])
+        try await mindful(mine, here)
+        try await mindful(theirs, there)
         try await here.kill(theirs)
         try await here.kill(mine)
         try await end(of: mine, here)
