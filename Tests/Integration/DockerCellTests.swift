@@ -55,7 +55,7 @@ struct DockerCellTests {
 
     private func live(in cell: CellUnderTest, _ docker: Docker) async throws {
         try await cell.waitUntilReady()
-        let chat = try IndependentChat(connect: try await cell.connectURL(), users: 100, rate: 150)
+        let chat = try IndependentChat(connect: try await cell.connectURL(), users: 100, rate: 150, least: 1_000)
         try await chat.opened()
 
         let killed = try await cell.owner()
@@ -87,7 +87,6 @@ struct DockerCellTests {
 
         let report = try await chat.finish(within: .seconds(240))
         #expect(report.good, "\(report) \(cell.diagnosis)")
-        #expect(report.acked > 1_000)
         print("served again after a container's death, as clients saw it: \(report.outage_ms)")
         let events = try await cell.events()
         #expect(events.count { $0.kind == "ServerExited" } >= 2, "nobody told of the deaths: \(events)")

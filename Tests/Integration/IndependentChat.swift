@@ -8,12 +8,14 @@ struct IndependentChat {
     private let folder: TemporaryFolder
 
     /// - Parameters:
+    ///   - least: they send until this many messages are acknowledged, also when what was to happen meanwhile (`finish`) happened sooner: a run of fewer
+    ///     is not good.
     ///   - seconds: how long they send, at most.
     ///   - trusting: a file with who signed the cell's certificates; then they speak TLS and nothing else.
     ///   - secret: a file with what HS256 tokens are signed with.
     init(
-        connect: String, users: Int, rate: Int, seconds: Int = 600, devices: Int = 1, settle: Int = 60, firstUser: Int = 1, trusting: String? = nil,
-        secret: String? = nil
+        connect: String, users: Int, rate: Int, least: Int = 100, seconds: Int = 600, devices: Int = 1, settle: Int = 60, firstUser: Int = 1,
+        trusting: String? = nil, secret: String? = nil
     ) throws {
         folder = try TemporaryFolder("chat")
         report = folder.file("report.json")
@@ -22,7 +24,7 @@ struct IndependentChat {
             [
                 "\(CellUnderTest.repository)/Tests/Integration/chat/chat.py", "--connect", connect, "--users", "\(users)", "--rate", "\(rate)",
                 "--seconds", "\(seconds)", "--devices", "\(devices)", "--settle", "\(settle)", "--first-user", "\(firstUser)", "--json", report,
-                "--until", folder.file("until"),
+                "--until", folder.file("until"), "--least", "\(least)",
             ] + (trusting.map { ["--ca", $0] } ?? []) + (secret.map { ["--secret", $0] } ?? []))
     }
 
@@ -47,14 +49,9 @@ struct IndependentChat {
         struct History: Decodable { var users: Int, rows: Int, different: Int }
     }
 
-    /// Ends the sending, since what was to happen meanwhile has happened.
+    /// Ends the sending once enough is acknowledged, waits for the end of the run, and reads what its ledger says.
     func finish(within limit: Duration = .seconds(180)) async throws -> Report {
         try folder.write("", to: "until")
-        return try await result(within: limit)
-    }
-
-    /// Waits for the end of the run, and reads what its ledger says.
-    func result(within limit: Duration) async throws -> Report {
         let exit = try await process.waitForExit(within: limit)
         let text = text(ofFile: report)
         guard !text.isEmpty else { throw CellFault("the chat ended with \(exit): \(process.errors) \(process.output)") }

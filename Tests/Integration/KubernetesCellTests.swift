@@ -99,7 +99,7 @@ struct KubernetesCellTests {
     private func live(in cell: CellUnderTest, _ kubectl: Kubectl, _ docker: Docker) async throws {
         try await kubectl.run("apply", "-f", cell.folder.file("cell.yaml"))
         try await kubectl.run("wait", "--for=condition=Ready", "cell/pods", "-n", "chat", "--timeout=180s", within: .seconds(210))
-        let chat = try IndependentChat(connect: try await cell.connectURL(), users: 100, rate: 60, seconds: 100)
+        let chat = try IndependentChat(connect: try await cell.connectURL(), users: 100, rate: 30, least: 1_000)
         try await chat.opened()
 
         let deleted = try await cell.owner()
@@ -129,7 +129,6 @@ struct KubernetesCellTests {
         try await refusals(kubectl)
         let report = try await chat.finish(within: .seconds(240))
         #expect(report.good, "\(report)")
-        #expect(report.acked > 1_000)
         print("served again after a pod's death, as clients saw it: \(report.outage_ms)")
         try await looks(kubectl)
         try await metrics(of: cell, docker)

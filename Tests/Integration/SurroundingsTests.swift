@@ -105,7 +105,7 @@ struct SurroundingsTests {
             .replacing("maxConnections: 2000", with: "maxConnections: 2000, alive: 60s, window: {age: 1s, bytes: 1Mi}")
         let cell = try await CellUnderTest("embedded", spec: spec)
         try await cell.waitUntilReady()
-        let chat = try IndependentChat(connect: try await cell.connectURL(), users: 60, rate: 8, seconds: 18, devices: 2)
+        let chat = try IndependentChat(connect: try await cell.connectURL(), users: 60, rate: 8, devices: 2)
         try await chat.opened()
         for _ in 0..<2 {
             // Longer than the window is swept, so that it no longer holds where quiet devices are.
@@ -113,7 +113,7 @@ struct SurroundingsTests {
             kill(try await cell.owner().pid!, SIGKILL)
             try await cell.waitForOwners(2)
         }
-        let report = try await chat.result(within: .seconds(150))
+        let report = try await chat.finish()
         #expect(report.good, "\(report) \(cell.diagnosis)")
         #expect(report.counters["gap"] ?? 0 > 0, "no gap was told, so this tests nothing: \(report)")
         try await cell.stop()
@@ -132,8 +132,8 @@ struct SurroundingsTests {
             guard let servers = try? await cell.servers() else { return false }
             return servers.count == before.count && servers.allSatisfy { $0.state == "ready" } && Set(servers.map(\.name)).isDisjoint(with: before.map(\.name))
         }
-        let chat = try IndependentChat(connect: try await cell.connectURL(), users: 20, rate: 40, seconds: 3)
-        let report = try await chat.result(within: .seconds(90))
+        let chat = try IndependentChat(connect: try await cell.connectURL(), users: 20, rate: 40)
+        let report = try await chat.finish()
         #expect(report.good, "\(report) \(cell.diagnosis)")
         try await cell.stop()
     }

@@ -39,15 +39,14 @@ struct WholeCellTests {
     func embedded() async throws {
         let cell = try await CellUnderTest("embedded", spec: Self.embedded.replacing("PORT", with: "\(freePorts([0, 1, 2, 3]))"))
         try await cell.waitUntilReady()
-        let chat = try IndependentChat(connect: try await cell.connectURL(), users: 60, rate: 100, seconds: 12)
+        let chat = try IndependentChat(connect: try await cell.connectURL(), users: 60, rate: 100, least: 600)
         try await chat.opened()
         let victim = try await cell.owner()
         kill(victim.pid!, SIGKILL)
         try await cell.waitForLoss(of: victim)
         try await cell.waitForOwners(2)
-        let report = try await chat.result(within: .seconds(120))
+        let report = try await chat.finish()
         #expect(report.good, "\(report) \(cell.diagnosis)")
-        #expect(report.acked > 500)
         let events = try await cell.events()
         #expect(events.contains { $0.server == victim.name }, "nobody told of the death: \(events)")
         try await cell.stop()
@@ -66,7 +65,7 @@ struct WholeCellTests {
         let spec = Self.real(kafka: kafka, cassandra: cassandra)
         let cell = try await CellUnderTest("real", spec: spec.replacing("PORT", with: "\(freePorts([0, 1, 2, 3]))"))
         try await cell.waitUntilReady()
-        let chat = try IndependentChat(connect: try await cell.connectURL(), users: 200, rate: 300)
+        let chat = try IndependentChat(connect: try await cell.connectURL(), users: 200, rate: 300, least: 2_000)
         try await chat.opened()
 
         let killed = try await cell.owner(0)
@@ -89,7 +88,6 @@ struct WholeCellTests {
 
         let report = try await chat.finish(within: .seconds(240))
         #expect(report.good, "\(report) \(cell.diagnosis)")
-        #expect(report.acked > 2_000)
         try await cell.stop()
     }
 }

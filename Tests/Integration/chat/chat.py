@@ -2,12 +2,13 @@
 """An independent client of a cell: users who chat by grpcio over contract/chat.proto, and a ledger of what came of it.
 
     chat.py --connect http://127.0.0.1:8080 --users 200 --rate 300 --seconds 60 [--devices 1] [--json FILE] [--settle 30] [--first-user 1]
-            [--ca FILE] [--secret FILE] [--until FILE] [--commands]
+            [--ca FILE] [--secret FILE] [--until FILE] [--least N]
 
 Prints a summary and exits 0 only if every acknowledged id arrived exactly once on every device that asks for it, in the order in which
-its device sent it, with offsets that rise, and stands in the history; 1 if not; 2 if the cell was never reached.
-With --commands a line "stop" on standard input ends the sending early, and so does a file that --until names once it is there. --ca names whom to trust where the cell speaks TLS, and then nothing
-else is accepted than TLS. --secret names what tokens are signed with (HS256); else users only say who they are.
+its device sent it, with offsets that rise, and stands in the history, and --least were acknowledged; 1 if not; 2 if the cell was never reached.
+A file that --until names ends the sending early once it is there and --least messages are acknowledged. --ca names whom to trust where
+the cell speaks TLS, and then nothing else is accepted than TLS. --secret names what tokens are signed with (HS256); else users only say who
+they are.
 """
 import argparse, asyncio, base64, collections, hashlib, hmac, importlib, json, os, pathlib, random, ssl, subprocess, sys, tempfile, time, urllib.request
 
@@ -400,8 +401,8 @@ async def main():
     parser.add_argument("--json")
     parser.add_argument("--ca")
     parser.add_argument("--secret", type=lambda path: pathlib.Path(path).read_bytes())
-    parser.add_argument("--commands", action="store_true")
     parser.add_argument("--until")
+    parser.add_argument("--least", type=int, default=0)
     parser.add_argument("--no-history", action="store_true")
     args = parser.parse_args()
     args.trusted = ssl.create_default_context(cafile=args.ca) if args.ca else None
@@ -415,11 +416,9 @@ async def main():
         print("the cell was not reached:", dict(sum((d.counters for d in devices.values()), collections.Counter())), file=sys.stderr)
         os._exit(2)
     print(f"opened {len(devices)} devices", flush=True)
-    stop = asyncio.Event()
-    if args.commands:
-        asyncio.get_running_loop().add_reader(sys.stdin, lambda: stop.set() if sys.stdin.readline().strip() in ("stop", "") else None)
     began, count = time.monotonic(), 0
-    while (elapsed := time.monotonic() - began) < args.seconds and not stop.is_set() and not (args.until and os.path.exists(args.until)):
+    enough = lambda: args.until and len(ledger.acked) >= args.least and os.path.exists(args.until)
+    while (elapsed := time.monotonic() - began) < args.seconds and not enough():
         while count < elapsed * args.rate:
             sender, receiver = random.sample(users, 2)
             devices[(sender, random.randrange(args.devices))].send(receiver, os.urandom(args.body // 2).hex().encode())
@@ -491,7 +490,7 @@ def judge(devices, ledger, args, count, seconds):
 async def finish(devices, result, args):
     if not args.no_history:
         result["history"] = await compare_history(devices, args)
-    good = not result["faults"] and not result["lost"] and not result["doubled"] and not result["reordered"] and not result["unfinished"] \
+    good = result["acked"] >= args.least and not result["faults"] and not result["lost"] and not result["doubled"] and not result["reordered"] and not result["unfinished"] \
         and (args.no_history or result["history"]["different"] == 0)
     result["good"] = good
     print(json.dumps(result, indent=1), flush=True)
