@@ -4,14 +4,14 @@ import org.apache.kafka.coordinator.group.api.assignor.*;
 import org.apache.kafka.coordinator.group.assignor.UniformAssignor;
 import org.apache.kafka.coordinator.group.modern.*;
 
-/** Times of Kafka's server-side uniform assignor, one line each: name, tab, milliseconds. Run by compare-assignor. */
+/** Times of Kafka's server-side uniform assignor, one line each: name, milliseconds of its first rounds, and of many later ones, by tabs.
+ *  Arguments: servers, partitions. Run by compare-assignor. */
 public class CompareAssignor {
     private static final Uuid TOPIC = Uuid.randomUuid();
     private static final UniformAssignor ASSIGNOR = new UniformAssignor();
 
     public static void main(String[] arguments) {
-        compare(2_000, 20_000);
-        compare(5_000, 250_000);
+        compare(Integer.parseInt(arguments[0]), Integer.parseInt(arguments[1]));
     }
 
     private static void compare(int servers, int partitions) {
@@ -44,7 +44,7 @@ public class CompareAssignor {
         return new GroupSpecImpl(members, SubscriptionType.HOMOGENEOUS, Map.of(TOPIC, owners));
     }
 
-    /** The median of many, after as many to warm up. */
+    /** Two medians: of the first rounds, as many as the planner's own bench makes, and of many after as many to warm up. */
     private static GroupAssignment measure(int servers, int partitions, String what, GroupSpec group) {
         SubscribedTopicDescriber describer = new SubscribedTopicDescriber() {
             public int numPartitions(Uuid topic) { return partitions; }
@@ -56,12 +56,17 @@ public class CompareAssignor {
         for (int round = 0; round < 2 * rounds; round++) {
             long began = System.nanoTime();
             result = ASSIGNOR.assign(group, describer);
-            if (round >= rounds) times.add(System.nanoTime() - began);
+            times.add(System.nanoTime() - began);
         }
-        Collections.sort(times);
+        double first = median(times.subList(0, 9)), warm = median(times.subList(rounds, 2 * rounds));
         long owned = result.members().values().stream().mapToLong(member -> member.partitions().getOrDefault(TOPIC, Set.of()).size()).sum();
         if (owned != partitions) throw new IllegalStateException(owned + " of " + partitions + " partitions are assigned");
-        System.out.println(servers + " × " + partitions + ": " + what + "\t" + times.get(rounds / 2) / 1e6);
+        System.out.println(servers + " × " + partitions + ": " + what + "\t" + first + "\t" + warm);
         return result;
+    }
+
+    /** In milliseconds. */
+    private static double median(List<Long> times) {
+        return times.stream().sorted().skip(times.size() / 2).findFirst().get() / 1e6;
     }
 }

@@ -79,13 +79,14 @@ struct Fleet {
         }
         // Not where people drain everything, as long as there is another place.
         let open = spec.zones.filter { !observed.wishes.drainedZones.contains($0) }
-        var zones = ZoneChoice(rules.holds(.zones) ? (open.isEmpty ? spec.zones : open) : Array(spec.zones.prefix(1)), standings: undrained(kind))
-        var ports = ConnectPorts(spec, servers: servers, leaving: observed.outgoing.union(observed.drains))
+        let present = undrained(kind)
+        var zones = ZoneChoice(rules.holds(.zones) ? (open.isEmpty ? spec.zones : open) : Array(spec.zones.prefix(1)), standings: present)
+        var ports = kind == .connect ? ConnectPorts(spec, servers: servers, leaving: observed.outgoing.union(observed.drains)) : nil
         var number = rules.holds(.newNames) ? observed.highestNumber(of: kind) : 0
+        let why = "\(present.count) \(kind.rawValue) servers live, and the spec asks for \(Self.wanted(kind, spec))"
         for _ in 0..<amount {
             number += 1
-            let place = kind == .connect ? ports.next() : nil
-            let why = "\(undrained(kind).count) \(kind.rawValue) servers live, and the spec asks for \(Self.wanted(kind, spec))"
+            let place = ports?.next()
             let id = ServerID(kind, number)
             starts.append(.start(StartOrder(id, zone: zones.next(), port: place?.port, replaces: place?.replaces, why: why)))
         }

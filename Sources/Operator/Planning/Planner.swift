@@ -31,10 +31,10 @@ struct Planning {
 
     consuming func plan() -> Plan {
         var layout = Layout(observed.assignment.members, partitions: spec.partitions, standings)
-        var services = observed.assignment.members.filter { $0.key.kind != .messaging }
+        var services = members(but: .messaging)
         let joins = join(&layout, &services)
         let losses = self.losses()
-        var failover = Failover(layout, situation)
+        var failover = Failover(consume layout, situation)
         failover.repair(losses.allowed)
         let roles = RoleChoice(layout: failover.layout, situation: situation).roles()
         let fleet = Fleet(situation, roles: roles)
@@ -51,6 +51,15 @@ struct Planning {
     }
 
     // MARK: What the next epoch says
+
+    /// Of the assignment; each has a standing.
+    private func members(but kind: ServerKind) -> [ServerID: Member] {
+        var members: [ServerID: Member] = [:]
+        for other in ServerKind.allCases where other != kind {
+            for standing in standings.of(other) { members[standing.id] = observed.assignment.members[standing.id] }
+        }
+        return members
+    }
 
     /// Ready servers that nobody gave a part yet, and addresses that have become known.
     private func join(_ layout: inout Layout, _ services: inout [ServerID: Member]) -> [Note] {
@@ -84,7 +93,8 @@ struct Planning {
     private mutating func losses() -> (allowed: [ServerID: Loss], byLease: Int) {
         var confirmed: [ServerID: Loss] = [:]
         var suspected: [ServerID: Loss] = [:]
-        for standing in standings.all {
+        // Most are what they were made members as.
+        for standing in standings.all where !(standing.isReady && standing.membership == .thisLife) {
             switch standings.loss(of: standing) {
             case .confirmed(let reason): confirmed[standing.id] = .confirmed(reason)
             case .some(let loss): suspected[standing.id] = loss
@@ -191,7 +201,7 @@ struct Planning {
     }
 
     private mutating func finish(_ fleet: Fleet, _ roles: Roles, _ layout: Layout) {
-        for standing in standings.all where rules.holds(.killsHung) {
+        for standing in standings.all where !standing.isReady && rules.holds(.killsHung) {
             guard let why = mortalSin(of: standing), standing.isRunning else { continue }
             guard observed.assignment.members[standing.id]?.incarnation != standing.life.incarnation else { continue }
             result.steps.append(.kill(standing.life, why: why))

@@ -49,17 +49,21 @@ final class Standing: Sendable {
         self.life = life
         self.witnesses = witnesses
         self.place = place
-        let report = witnesses.report(of: life)
-        hasReport = report != nil
-        address = report?.address ?? ""
-        http = report?.http ?? ""
-        generation = report?.generation ?? 0
-        epoch = report?.epoch ?? .none
+        let state: Report.State?
+        if let report = witnesses.report(of: life) {
+            (hasReport, state) = (true, report.state)
+            (address, http) = (report.address, report.http)
+            (generation, epoch) = (report.generation, report.epoch)
+        } else {
+            (hasReport, state) = (false, nil)
+            (address, http) = ("", "")
+            (generation, epoch) = (0, .none)
+        }
         membership = witnesses.membership(of: life)
         leaseEnd = witnesses.observed.leases[life]
         isInDoubt = clock.isOut(leaseEnd)
-        let state = place.map { witnesses.servers[$0].state }
-        health = Self.health(of: life, state, report?.state, isMember: membership == .thisLife, stuck: stuck, clock, leaseEnd)
+        let running = place.map { witnesses.servers[$0].state }
+        health = Self.health(of: life, running, state, isMember: membership == .thisLife, stuck: stuck, clock, leaseEnd)
         isReady = health == .ready
     }
 
@@ -124,8 +128,8 @@ final class Witnesses: Sendable {
     }
 
     func membership(of life: ServerLife) -> Standing.Membership {
-        guard let member = observed.assignment.members[life.id] else { return .none }
-        return member.incarnation == life.incarnation ? .thisLife : .otherLife
+        guard let incarnation = observed.assignment.members[life.id]?.incarnation else { return .none }
+        return incarnation == life.incarnation ? .thisLife : .otherLife
     }
 }
 
