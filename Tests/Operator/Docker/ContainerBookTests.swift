@@ -9,13 +9,13 @@ private final class Trial {
 
     init(_ cell: CellName) { book = ContainerBook(cell) }
 
-    var servers: [RunningServer] { book.servers }
-    var pending: Set<ServerLife> { book.pending }
-    var leaving: Set<String> { book.leaving }
+    var servers: [RunningServer] { book.lives.servers }
+    var pending: Set<ServerLife> { book.lives.pending }
+    var leaving: Set<String> { book.lives.leaving }
 
-    func mark() -> Int { book.mark() }
-    func begin(_ life: ServerLife) -> Bool { book.begin(life) }
-    func abandon(_ life: ServerLife) { book.abandon(life, now: Moment(milliseconds: 499_000)) }
+    func mark() -> Int { book.lives.mark() }
+    func begin(_ life: ServerLife) -> Bool { book.lives.begin(life) }
+    func abandon(_ life: ServerLife) { book.lives.abandon(life, now: Moment(milliseconds: 499_000)) }
     func forget(_ life: ServerLife) -> String? { book.forget(life) }
     func finish(_ life: ServerLife, at: Moment, _ reason: String, explained: Bool = true) -> RunningServer? {
         book.finish(life, at: at, reason, explained: explained)

@@ -116,6 +116,27 @@ extension OperatorTests {
             proxy.close()
         }
 
+        @Test("at rest nobody asks the engine for anything: it tells")
+        func rest() async throws {
+            let (driver, proxy) = try proxied()
+            let life = life()
+            try await driver.start(life, as: template)
+            func requests() -> Int { proxy.requests("/").count }
+            // Containers are listed once more after something has happened.
+            let listed = proxy.requests("/containers/json").count
+            try await eventually("the look after the start") { proxy.requests("/containers/json").count > listed }
+            try await Task.sleep(for: .seconds(1))
+            let (before, began) = (requests(), ContinuousClock.now)
+            try await Task.sleep(for: .seconds(8))
+            // An event stream is opened anew now and then, which are three requests.
+            #expect(requests() - before <= 3 * (1 + Int((ContinuousClock.now - began) / .seconds(45))), "\(proxy.requests("/").suffix(12))")
+            #expect(proxy.requests("/containers/json").count - listed <= 3)
+            try await EngineUnderTest.running.crash(try #require(try await driver.servers().first))
+            try await waitForReason(of: life, driver, within: .seconds(30))
+            try await remove(driver)
+            proxy.close()
+        }
+
         @Test("events in pieces of three bytes")
         func pieces() async throws {
             let (driver, proxy) = try proxied()

@@ -25,7 +25,7 @@ extension OperatorTests {
 
         func book(_ pods: KubernetesMessage.Pod...) -> PodBook {
             var book = PodBook(cell)
-            _ = book.take(pods, since: book.mark(), now: now, unix_s: unix_s)
+            _ = book.take(pods, since: book.lives.mark(), now: now, unix_s: unix_s)
             return book
         }
 
@@ -73,7 +73,7 @@ extension OperatorTests {
             let running = #""phase":"Running","containerStatuses":[{"name":"server","state":{"running":{}}}]"#
             let watches = book.take(try pod(running), now: now, unix_s: unix_s) + book.take(try pod(running), now: now, unix_s: unix_s)
             #expect(watches == [.watch(life)])
-            let seen = book.finish(life, at: now, "its process ended", explained: false)
+            let seen = book.lives.finish(life, at: now, "its process ended", explained: false)
             #expect(seen?.state == .exited(at: now, reason: "its process ended"))
             let late = book.take(try pod(running), now: now + .seconds(1), unix_s: unix_s)
             #expect(late.isEmpty)
@@ -122,27 +122,27 @@ extension OperatorTests {
         @Test("a list that was begun before a start does not end it; a later one does")
         func lists() throws {
             var book = PodBook(cell)
-            let mark = book.mark()
-            let begins = [book.begin(life), book.begin(life)]
+            let mark = book.lives.mark()
+            let begins = [book.lives.begin(life), book.lives.begin(life)]
             #expect(begins == [true, false])
             _ = book.started(life, try pod(), now: now)
             let early = book.take([], since: mark, now: now, unix_s: unix_s)
             #expect(early.isEmpty)
-            let late = book.take([], since: book.mark(), now: now, unix_s: unix_s)
+            let late = book.take([], since: book.lives.mark(), now: now, unix_s: unix_s)
             #expect(tells(late).count == 1)
             // Nobody forgets it: after a while the book does.
-            _ = book.take([], since: book.mark(), now: now + .seconds(61), unix_s: unix_s)
+            _ = book.take([], since: book.lives.mark(), now: now + .seconds(61), unix_s: unix_s)
             #expect(book.servers(unix_s: unix_s).isEmpty)
         }
 
         @Test("what comes of an abandoned start goes; what is forgotten is removed once, and comes back no more")
         func abandoned() throws {
             var first = PodBook(cell)
-            _ = first.begin(life)
-            first.abandon(life, now: now)
+            _ = first.lives.begin(life)
+            first.lives.abandon(life, now: now)
             let steps = first.take(try pod(), now: now, unix_s: unix_s)
             #expect(steps == [.remove(pod: "cell-eu-1-messaging-3-0a0b")])
-            let begins = first.begin(life)
+            let begins = first.lives.begin(life)
             #expect(!begins)
 
             var second = book(try pod(terminated(#""exitCode":0"#)))
@@ -153,18 +153,18 @@ extension OperatorTests {
             #expect(again == [.remove(pod: "cell-eu-1-messaging-3-0a0b")])
             let gone = second.take(deleted: try pod(), now: now)
             #expect(gone.isEmpty)
-            #expect(second.leaving.isEmpty)
+            #expect(second.lives.leaving.isEmpty)
         }
 
         @Test("one that cannot be asked goes on; one that was asked is so until its end")
         func asked() throws {
             var book = book(try pod())
-            let entry = book.ask(life)
-            #expect(entry?.pod == "cell-eu-1-messaging-3-0a0b")
+            let entry = book.lives.ask(life)
+            #expect(entry?.handle == "cell-eu-1-messaging-3-0a0b")
             #expect(book.servers(unix_s: unix_s).first?.asked == true)
             book.unask(life)
             #expect(book.servers(unix_s: unix_s).first?.state == .running)
-            _ = book.ask(life)
+            _ = book.lives.ask(life)
             _ = book.take(deleted: try pod(terminated(#""exitCode":0"#)), now: now)
             #expect(book.servers(unix_s: unix_s).first?.asked == true)
             #expect(reason(book)?.contains("code 0") == true)

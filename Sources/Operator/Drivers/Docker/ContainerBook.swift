@@ -17,108 +17,42 @@ struct ContainerBook: Sendable {
         case remove(container: String)
     }
 
-    struct Entry: Equatable, Sendable {
-        var seen: RunningServer
-        var container: String
+    struct Details: Equatable, Sendable {
         var ranOutOfMemory = false
-        /// It is gone, and the engine has not said yet how.
-        fileprivate(set) var isUnexplained = false
-        /// Greater than what a list was begun with that cannot know it.
-        fileprivate var number: Int
     }
 
     /// A container that was made and not started for so long will not be: its maker is gone.
     static let startingAtMost = Duration.seconds(90)
 
-    /// Of a server whose container is gone; those whose container is there are remembered until they are forgotten.
-    static let rememberedFor = Duration.seconds(60)
-
-    /// Longer than any call to the engine lasts.
-    static let abandonedFor = Duration.seconds(600)
-
     let cell: CellName
-    private(set) var entries: [ServerLife: Entry] = [:]
-    /// Being started by us.
-    private(set) var pending: Set<ServerLife> = []
-    /// Starts that failed halfway, or were not wanted any more: whatever comes of them goes.
-    private(set) var abandoned: [ServerLife: Moment] = [:]
+    var lives = LifeBook<Details>()
     /// Forgotten before the engine has said how they ended.
-    private(set) var unexplained: [ServerLife: Entry] = [:]
-    /// Containers being removed, by id: they count as gone, however long that takes.
-    private(set) var leaving: Set<String> = []
-    private var count = 0
+    private(set) var unexplained: [ServerLife: LifeBook<Details>.Entry] = [:]
 
     init(_ cell: CellName) { self.cell = cell }
 
-    var servers: [RunningServer] { entries.values.map(\.seen).sorted { $0.life < $1.life } }
-
     // MARK: Our own calls
 
-    /// - Returns: whether it is new; otherwise there is nothing to start.
-    mutating func begin(_ life: ServerLife) -> Bool {
-        entries[life] == nil && abandoned[life] == nil && pending.insert(life).inserted
-    }
-
     mutating func started(_ life: ServerLife, container: String, name: String, zone: String, port: UInt16?, template: String = "", now: Moment) -> [Step] {
-        pending.remove(life)
-        // The event may have been quicker, and so may its end.
-        guard entries[life] == nil else { return [] }
+        guard lives.started(life) else { return [] }
         return add(life, container: container, name: name, zone: zone, port: port, template: template, started: now)
     }
 
-    /// Whatever there is of it, or will be, goes.
-    mutating func abandon(_ life: ServerLife, now: Moment) {
-        pending.remove(life)
-        if entries[life] == nil { abandoned[life] = now }
-    }
-
-    /// - Returns: the server to ask, with its container; nil when it is gone or was never there.
-    mutating func ask(_ life: ServerLife) -> Entry? {
-        guard var entry = entries[life], !entry.seen.isGone else { return nil }
-        entry.seen.state = .stopping
-        entry.seen.asked = true
-        entries[life] = entry
-        return entry
-    }
-
-    /// It could not be asked.
-    mutating func unask(_ entry: Entry) {
-        guard entries[entry.seen.life]?.seen.state == .stopping else { return }
-        entries[entry.seen.life]?.seen.state = .running
-        entries[entry.seen.life]?.seen.asked = false
-    }
-
-    /// - Returns: the container to remove.
+    /// - Returns: the container to remove; nil when there is none.
     mutating func forget(_ life: ServerLife) -> String? {
-        guard let entry = entries[life], entry.seen.isGone else { return nil }
-        entries[life] = nil
-        leaving.insert(entry.container)
+        guard let entry = lives.forget(life) else { return nil }
         if entry.isUnexplained { unexplained[life] = entry }
-        return entry.container
+        return entry.isThere ? entry.handle : nil
     }
-
-    mutating func removed(_ container: String) { leaving.remove(container) }
 
     /// Nobody will say any more how it ended.
     mutating func giveUpExplaining(_ life: ServerLife) { unexplained[life] = nil }
 
-    /// The end is final: nil when it was known.
+    /// The end is final: nil when it was known. One that is forgotten may still be explained.
     ///
     /// - Parameter explained: otherwise a reason may follow.
     mutating func finish(_ life: ServerLife, at: Moment, _ reason: String, explained: Bool = true) -> RunningServer? {
-        guard var entry = entries[life] else { return explained ? explain(life, reason) : nil }
-        if case .exited(let first, _) = entry.seen.state {
-            guard entry.isUnexplained, explained else { return nil }
-            entry.seen.state = .exited(at: first, reason: reason)
-        } else {
-            entry.seen.state = .exited(at: at, reason: reason)
-        }
-        entry.isUnexplained = !explained
-        entries[life] = entry
-        return entry.seen
-    }
-
-    private mutating func explain(_ life: ServerLife, _ reason: String) -> RunningServer? {
+        guard lives[life] == nil, explained else { return lives.finish(life, at: at, reason, explained: explained) }
         guard var seen = unexplained.removeValue(forKey: life)?.seen, case .exited(let at, _) = seen.state else { return nil }
         seen.state = .exited(at: at, reason: reason)
         return seen
@@ -126,46 +60,35 @@ struct ContainerBook: Sendable {
 
     // MARK: What the engine says
 
-    /// Before a list is asked for: what comes later is not in it.
-    func mark() -> Int { count }
-
     mutating func take(_ list: [EngineMessage.Listed], since mark: Int, now: Moment, unix_s: Int64) -> [Step] {
         var steps: [Step] = []
         for item in list {
             guard let labels = item.Labels.flatMap({ ServerLabels($0) }), labels.cell == cell else { continue }
             steps += take(item, labels, now: now, age: .seconds(max(0, unix_s - (item.Created ?? unix_s))))
         }
-        let listed = Set(list.map(\.Id))
-        for entry in entries.values.sorted(by: { $0.number < $1.number }) where !listed.contains(entry.container) && entry.number <= mark {
-            if let seen = finish(entry.seen.life, at: now, "its container was removed") { steps.append(.tell(seen)) }
-            // Another operator has forgotten it, or will not ask any more.
-            if case .exited(let at, _) = entry.seen.state, at + Self.rememberedFor < now { entries[entry.seen.life] = nil }
-        }
-        leaving.formIntersection(listed)
-        abandoned = abandoned.filter { $0.value + Self.abandonedFor > now }
-        return steps
+        return steps + lives.close(Set(list.map(\.Id)), since: mark, now: now, "its container was removed").map { .tell($0) }
     }
 
     private mutating func take(_ item: EngineMessage.Listed, _ labels: ServerLabels, now: Moment, age: Duration) -> [Step] {
         let life = labels.life
-        guard !leaving.contains(item.Id) else { return item.State == "removing" || unexplained[life] != nil ? [] : [.remove(container: item.Id)] }
-        guard !pending.contains(life) else { return [] }
-        guard abandoned[life] == nil else { return [.remove(container: item.Id)] }
-        if let entry = entries[life], entry.container != item.Id || (entry.seen.isGone && !entry.isUnexplained) { return [] }
+        guard !lives.leaving.contains(item.Id) else { return item.State == "removing" || unexplained[life] != nil ? [] : [.remove(container: item.Id)] }
+        guard !lives.pending.contains(life) else { return [] }
+        guard lives.abandoned[life] == nil else { return [.remove(container: item.Id)] }
+        if let entry = lives[life], entry.handle != item.Id || !entry.isOpen { return [] }
         let name = item.Names?.first.map { $0.hasPrefix("/") ? String($0.dropFirst()) : $0 } ?? String(item.Id.prefix(12))
         switch item.State {
         case "running", "paused", "restarting":
-            entries[life]?.seen.container = name
+            lives.change(life) { $0.seen.container = name }
             // One that is gone and still listed: the engine is slower than its process.
-            guard entries[life] == nil else { return [] }
+            guard lives[life] == nil else { return [] }
             return add(life, container: item.Id, name: name, zone: labels.zone, port: labels.port, template: labels.template, started: now - age)
         case "created":
             // Perhaps another operator starts it at this moment.
-            guard entries[life] == nil, age > Self.startingAtMost else { return [] }
+            guard lives[life] == nil, age > Self.startingAtMost else { return [] }
             _ = add(life, container: item.Id, name: name, zone: labels.zone, port: labels.port, template: labels.template, started: now - age)
             return finish(life, at: now, "its container was made and never started").map { [.tell($0)] } ?? []
         default:
-            if entries[life] == nil {
+            if lives[life] == nil {
                 _ = add(life, container: item.Id, name: name, zone: labels.zone, port: labels.port, template: labels.template, started: now - age)
             }
             return [.inspect(life, container: item.Id)]
@@ -177,23 +100,24 @@ struct ContainerBook: Sendable {
         let container = event.Actor.ID
         guard let labels = ServerLabels(attributes), labels.cell == cell else { return [] }
         let life = labels.life
-        if event.Action == "destroy" { leaving.remove(container) }
-        guard !leaving.contains(container) || event.Action == "die" else { return [] }
+        if event.Action == "destroy" { lives.removed(container) }
+        guard !lives.leaving.contains(container) || event.Action == "die" else { return [] }
         switch event.Action {
         case "start":
-            guard abandoned[life] == nil else { return [.remove(container: container)] }
-            guard entries[life] == nil else { return [] }
+            guard lives.abandoned[life] == nil else { return [.remove(container: container)] }
+            guard lives[life] == nil else { return [] }
             let name = attributes["name"] ?? String(container.prefix(12))
             return add(life, container: container, name: name, zone: labels.zone, port: labels.port, template: labels.template, started: now)
         case "oom":
-            if entries[life]?.container == container { entries[life]?.ranOutOfMemory = true }
+            if lives[life]?.handle == container { lives.change(life) { $0.details.ranOutOfMemory = true } }
             return []
         case "die":
-            guard let entry = entries[life] ?? unexplained[life], entry.container == container, !entry.seen.isGone || entry.isUnexplained else { return [] }
+            guard let entry = lives[life] ?? unexplained[life], entry.handle == container, entry.isOpen else { return [] }
             let code = attributes["exitCode"].flatMap { Int32($0) }
-            return [.ended(life, container: container, ContainerEnd(code: code, ranOutOfMemory: entry.ranOutOfMemory))]
+            return [.ended(life, container: container, ContainerEnd(code: code, ranOutOfMemory: entry.details.ranOutOfMemory))]
         case "destroy":
-            guard entries[life]?.container == container else { return [] }
+            guard lives[life]?.handle == container else { return [] }
+            lives.vanished(life)
             return finish(life, at: now, "its container was removed").map { [.tell($0)] } ?? []
         default: return []
         }
@@ -202,11 +126,10 @@ struct ContainerBook: Sendable {
     private mutating func add(
         _ life: ServerLife, container: String, name: String, zone: String, port: UInt16?, template: String, started: Moment
     ) -> [Step] {
-        count += 1
         var seen = RunningServer(life, started: started, zone: zone, port: port)
         seen.container = name
         seen.template = template
-        entries[life] = Entry(seen: seen, container: container, number: count)
+        lives.add(seen, handle: container, Details())
         return [.tell(seen), .watch(life, container: container)]
     }
 }

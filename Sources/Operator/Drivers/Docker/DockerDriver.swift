@@ -38,14 +38,14 @@ public final class DockerDriver: Driver {
         work.books.endListening()
     }
 
-    public func servers() async throws -> [RunningServer] { try await work.books.servers(\.servers) }
+    public func servers() async throws -> [RunningServer] { try await work.books.servers(\.lives.servers) }
 
     public func events() -> AsyncStream<DriverEvent> { work.books.listen() }
 
     // MARK: Starting
 
     public func start(_ life: ServerLife, as template: ServerTemplate) async throws {
-        guard work.books.withBook({ $0.begin(life) }) else { return }
+        guard work.books.withBook({ $0.lives.begin(life) }) else { return }
         var made: String?
         do {
             try await starting.pass {
@@ -61,7 +61,7 @@ public final class DockerDriver: Driver {
                 for step in steps { work.perform(step) }
             }
         } catch {
-            work.books.withBook { [now = work.clock.now] in $0.abandon(life, now: now) }
+            work.books.withBook { [now = work.clock.now] in $0.lives.abandon(life, now: now) }
             if let made { work.books.spawn { [work] in await work.remove(made) } }
             throw Self.problem(life, error)
         }
@@ -69,7 +69,7 @@ public final class DockerDriver: Driver {
 
     /// It may have been killed before it ran.
     private func checkWanted(_ life: ServerLife) throws {
-        guard work.books.withBook({ $0.abandoned[life] == nil }) else {
+        guard work.books.withBook({ $0.lives.abandoned[life] == nil }) else {
             throw DriverError("\(life.id) was killed before its container ran", remedy: "Nothing has to be done.")
         }
     }
@@ -122,8 +122,8 @@ public final class DockerDriver: Driver {
         work.books.spawn { [work, engine] in
             try? await Task.sleep(for: grace)
             // Until it is gone: the engine may be away just then.
-            while !Task.isCancelled, work.books.withBook({ $0.entries[life].map { !$0.seen.isGone } ?? false }) {
-                _ = try? await engine.signal(entry.container, "SIGKILL")
+            while !Task.isCancelled, work.books.withBook({ $0.lives[life].map { !$0.seen.isGone } ?? false }) {
+                _ = try? await engine.signal(entry.handle, "SIGKILL")
                 try? await Task.sleep(for: .seconds(1))
             }
         }
@@ -131,18 +131,18 @@ public final class DockerDriver: Driver {
 
     public func kill(_ life: ServerLife) async throws {
         guard try await ask(life, "SIGKILL") == nil else { return }
-        work.books.withBook { [now = work.clock.now] in $0.abandon(life, now: now) }
+        work.books.withBook { [now = work.clock.now] in $0.lives.abandon(life, now: now) }
     }
 
     /// - Returns: nil when there is nobody to ask.
-    private func ask(_ life: ServerLife, _ signal: String) async throws -> ContainerBook.Entry? {
-        guard let entry = work.books.withBook({ $0.ask(life) }) else { return nil }
+    private func ask(_ life: ServerLife, _ signal: String) async throws -> LifeBook<ContainerBook.Details>.Entry? {
+        guard let entry = work.books.withBook({ $0.lives.ask(life) }) else { return nil }
         work.books.tell(.server(entry.seen))
         do {
-            try await engine.signal(entry.container, signal)
+            try await engine.signal(entry.handle, signal)
             return entry
         } catch {
-            work.books.withBook { $0.unask(entry) }
+            work.books.withBook { $0.lives.unask(life) }
             throw Self.problem(life, error)
         }
     }

@@ -4,15 +4,17 @@ import Processes
 import Redis
 import Synchronization
 
-/// What a Docker driver does beside its callers: it follows the engine's events, looks at the containers now and then, and runs errands.
+/// What a Docker driver does beside its callers: it follows the engine's events, looks at the containers while something is on its way, and runs errands.
 final class DockerWork: Sendable {
-    /// How often the containers are listed beside the events: an event stream can be dead without an end.
+    /// How often the containers are listed beside the events while something is on its way, and once after it: an event stream can be dead without an end.
     static let lookEvery = Duration.seconds(3)
+    /// How long an event stream is trusted while nothing is on its way; the containers are listed with each that is opened.
+    static let trustedFor = Duration.seconds(45)
     /// Between two openings of the event stream.
     static let reopenEvery = Duration.seconds(1)
 
-    /// The stream is open and said nothing of something that happened.
-    private struct Silent: Error {}
+    /// The stream is open and said nothing of something that happened, or has not been tried for long.
+    private struct Doubtful: Error {}
 
     let cell: CellName
     let engine: DockerEngine
@@ -40,7 +42,7 @@ final class DockerWork: Sendable {
             let began = ContinuousClock.now
             do {
                 try await followOnce()
-            } catch is Silent {
+            } catch is Doubtful {
             } catch {
                 if !Task.isCancelled { books.fail((error as? DriverError) ?? DriverError("\(error)", remedy: "Look into the Docker Engine's log.")) }
             }
@@ -49,7 +51,7 @@ final class DockerWork: Sendable {
         }
     }
 
-    /// One event stream: until it ends, fails, or proves to be silent.
+    /// One event stream: until it ends, fails, or is in doubt.
     private func followOnce() async throws {
         let time_s = try await engine.negotiate()
         // The head comes before the engine listens: what happens in between is asked for again. Nothing minds being told twice.
@@ -59,15 +61,26 @@ final class DockerWork: Sendable {
         books.synced()
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await self.read(stream) }
-            group.addTask {
-                while true {
-                    try await Task.sleep(for: Self.lookEvery)
-                    if try await self.look() > 0 { throw Silent() }
-                }
-            }
+            group.addTask { try await self.doubt() }
             defer { group.cancelAll() }
             try await group.next()
         }
+    }
+
+    /// Sees that the event stream tells of what happens.
+    ///
+    /// - Throws: `Doubtful` when it did not, or when it is to be opened anew.
+    private func doubt() async throws {
+        let end = ContinuousClock.now + Self.trustedFor
+        var seen = books.withBook { $0.lives.mark() }
+        while ContinuousClock.now < end {
+            try await Task.sleep(for: Self.lookEvery)
+            let (isAtRest, mark) = books.withBook { ($0.lives.isAtRest, $0.lives.mark()) }
+            guard !isAtRest || mark != seen else { continue }
+            if try await look() > 0 { throw Doubtful() }
+            seen = mark
+        }
+        throw Doubtful()
     }
 
     private func read(_ stream: HTTPStream) async throws {
@@ -94,7 +107,7 @@ final class DockerWork: Sendable {
     /// - Returns: how many starts and ends that tells of which no event told.
     @discardableResult
     private func look() async throws -> Int {
-        let mark = books.withBook { $0.mark() }
+        let mark = books.withBook { $0.lives.mark() }
         let list = try await engine.list(cell)
         let steps = books.withBook { [clock] in $0.take(list, since: mark, now: clock.now, unix_s: clock.unix_ms / 1_000) }
         var ends: [(ServerLife, String)] = []
@@ -151,7 +164,7 @@ final class DockerWork: Sendable {
 
     /// The end at once, what there is to say about it when it is known.
     private func ended(_ life: ServerLife, _ container: String, _ end: ContainerEnd) {
-        let wasAsked = books.withBook { $0.entries[life]?.seen.asked ?? false }
+        let wasAsked = books.withBook { $0.lives[life]?.seen.asked ?? false }
         guard end.hasLastWords, !wasAsked else { return finish(life, at: clock.now, "\(end)") }
         finish(life, at: clock.now, "\(end)", explained: false)
         books.spawn {
@@ -167,7 +180,7 @@ final class DockerWork: Sendable {
     /// What cannot be removed now is tried again at the next look.
     func remove(_ container: String) async {
         await attempt("the container \(container.prefix(12)) is not removed yet") {
-            if try await engine.remove(container) { books.withBook { $0.removed(container) } }
+            if try await engine.remove(container) { books.withBook { $0.lives.removed(container) } }
         }
     }
 

@@ -46,19 +46,19 @@ public final class KubernetesDriver: Driver {
     // MARK: Starting
 
     public func start(_ life: ServerLife, as template: ServerTemplate) async throws {
-        guard work.books.withBook({ $0.begin(life) }) else { return }
+        guard work.books.withBook({ $0.lives.begin(life) }) else { return }
         do {
             try await starting.pass {
                 let owner = try await owner()
                 try await keepSecret(owner)
                 let pod = try await make(life, template, owner)
                 let steps = work.books.withBook { [now = work.clock.now] in
-                    $0.abandoned[life] == nil ? $0.started(life, pod, now: now) : [.remove(pod: pod.metadata.name)]
+                    $0.lives.abandoned[life] == nil ? $0.started(life, pod, now: now) : [.remove(pod: pod.metadata.name)]
                 }
                 for step in steps { work.perform(step) }
             }
         } catch {
-            work.books.withBook { [now = work.clock.now] in $0.abandon(life, now: now) }
+            work.books.withBook { [now = work.clock.now] in $0.lives.abandon(life, now: now) }
             throw Self.problem(life, error)
         }
     }
@@ -121,15 +121,15 @@ public final class KubernetesDriver: Driver {
     public func kill(_ life: ServerLife) async throws {
         // The least grace that leaves the pod there until the kubelet says that it has ended; the kubelet itself makes it two seconds.
         guard try await !end(life, grace_s: 1) else { return }
-        work.books.withBook { [now = work.clock.now] in $0.abandon(life, now: now) }
+        work.books.withBook { [now = work.clock.now] in $0.lives.abandon(life, now: now) }
     }
 
     /// - Returns: false when there is nobody to end.
     private func end(_ life: ServerLife, grace_s: Int) async throws -> Bool {
-        guard let entry = work.books.withBook({ $0.ask(life) }) else { return false }
+        guard let entry = work.books.withBook({ $0.lives.ask(life) }) else { return false }
         work.books.tell(.server(entry.seen))
         do {
-            try await api.delete("\(work.path)/\(entry.pod)", grace_s: grace_s)
+            try await api.delete("\(work.path)/\(entry.handle)", grace_s: grace_s)
             return true
         } catch {
             work.books.withBook { $0.unask(life) }

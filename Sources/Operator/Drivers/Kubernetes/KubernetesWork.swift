@@ -23,7 +23,7 @@ final class KubernetesWork: Sendable {
     /// Until it is cancelled.
     func run() async {
         let following = KubernetesFollowing<KubernetesMessage.Pod>(
-            api: api, path: path, query: ServerLabels.selector(cell), mark: { self.books.withBook { $0.mark() } }, listed: { self.took($0, since: $1) },
+            api: api, path: path, query: ServerLabels.selector(cell), mark: { self.books.withBook { $0.lives.mark() } }, listed: { self.took($0, since: $1) },
             happened: { self.took($0) }, failed: { self.books.fail($0) })
         await books.run { await following.run() }
     }
@@ -73,7 +73,7 @@ final class KubernetesWork: Sendable {
             return try ExitWatch.shared.watch(pid, as: process) { [weak self] _ in
                 guard let self else { return }
                 let now = clock.now
-                if let seen = books.withBook({ $0.finish(life, at: now, "its process ended", explained: false) }) { books.tell(.server(seen)) }
+                if let seen = books.withBook({ $0.lives.finish(life, at: now, "its process ended", explained: false) }) { books.tell(.server(seen)) }
             }
         }
     }
@@ -86,7 +86,7 @@ final class KubernetesWork: Sendable {
     /// - Parameter grace_s: 0 for one whose process has ended: nobody has to be waited for.
     func remove(_ pod: String, grace_s: Int) async {
         do {
-            if try await !api.delete("\(path)/\(pod)", grace_s: grace_s) { books.withBook { $0.removed(pod) } }
+            if try await !api.delete("\(path)/\(pod)", grace_s: grace_s) { books.withBook { $0.lives.removed(pod) } }
         } catch {
             log.warning("\(cell): the pod \(pod) is not removed yet: \(error)")
         }
