@@ -41,6 +41,14 @@ package enum Recovery: Equatable, Sendable {
     }
 }
 
+extension ServersInRedis {
+    /// The latest term that a server obeys. When it is above a lead's own, Redis has forgotten that lead and its clock has gone back: servers will not obey
+    /// what is lower, so the lead is given up, to be won again above it.
+    ///
+    /// Numbers above 2^53 are no terms of ours; a campaign leaves them out, too.
+    package var latestTerm: Term { reports.values.map(\.term).filter { $0.value < 1 << 53 }.max() ?? .none }
+}
+
 extension CellMemory {
     /// Takes what servers have seen: epochs and terms go on from there, and where they know a newer assignment than anyone else, it is made from what they say.
     package mutating func learn(reports: [ServerID: Report]) {

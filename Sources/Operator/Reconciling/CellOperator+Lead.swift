@@ -134,6 +134,7 @@ extension CellOperator {
         let lease = leadLease
         switch try await board.campaign(as: context.name, token: token, lease: lease, atLeast: memory.term) {
         case .follows(let leader):
+            memory.term = max(memory.term, leader.term)
             // Its key ends by itself; a little later we ask again.
             lookAgain = now + min(leader.remaining + .milliseconds(20), .seconds(1))
         case .leads(let won, let knownEpoch):

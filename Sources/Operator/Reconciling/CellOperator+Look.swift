@@ -15,7 +15,8 @@ extension CellOperator {
         do {
             if all { try await readCell(election) } else if driverIsDue { await readDriver() }
             guard leads else { return false }
-            try await readServers()
+            try await readServers(election)
+            guard leads else { return false }
             try await checkAssignment(election)
             if stored != nil { try await writeSettings(election) }
             return true
@@ -131,6 +132,7 @@ extension CellOperator {
     /// Redis has less than we remember: it came back empty, or a while older.
     private func recover(_ found: StoredSpec?, _ assignment: Assignment?, _ election: Election) async throws {
         let seen = try await board.servers()
+        if try await givesWay(to: seen.latestTerm, election) { return }
         let recovery = Recovery(
             memory, found: found, assignment: assignment, seen: seen, running: observed.servers ?? [], waitsUntil: undecidedUntil,
             lease: spec?.failover.lease ?? .milliseconds(1_500), now: now)
@@ -152,6 +154,15 @@ extension CellOperator {
             undecidedUntil = nil
             try await refill(seen, election)
         }
+    }
+
+    /// Gives the lead up when servers obey a later term than its own.
+    private func givesWay(to latest: Term, _ election: Election) async throws -> Bool {
+        guard latest > election.term else { return false }
+        memory.term = max(memory.term, latest)
+        try await board.resign(election)
+        loseLead("servers obey term \(latest), and this lead is of term \(election.term): another is to be won above it")
+        return true
     }
 
     private func refill(_ seen: ServersInRedis, _ election: Election) async throws {
@@ -209,10 +220,11 @@ extension CellOperator {
 
     // MARK: Leases and reports
 
-    private func readServers() async throws {
+    private func readServers(_ election: Election) async throws {
         let asked = now
         let seen = try await readServers(asked: asked)
         answered()
+        if reportsReadAt == asked, try await givesWay(to: seen.latestTerm, election) { return }
         let lease = spec?.failover.lease ?? .milliseconds(1_500)
         observed.take(seen, asked: asked, lease: lease)
         for (place, why) in seen.malformed.sorted(by: { $0.key < $1.key }) { context.log.warning("\(cell): \(place) \(why)") }

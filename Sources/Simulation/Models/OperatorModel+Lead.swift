@@ -84,7 +84,9 @@ extension OperatorModel {
             case .failure(let refusal):
                 stumble(refusal)
                 lookAgain = now + .milliseconds(250)
-            case .success(.follows(let remaining)): lookAgain = now + min(remaining + .milliseconds(20), .seconds(1))
+            case .success(.follows(let term, let remaining)):
+                memory.term = max(memory.term, term)
+                lookAgain = now + min(remaining + .milliseconds(20), .seconds(1))
             case .success(.leads(let won, let knownEpoch)):
                 election = won
                 leadsUntil = asked + lease

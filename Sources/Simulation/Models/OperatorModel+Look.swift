@@ -17,7 +17,10 @@ extension OperatorModel {
         }
         let rest = { [self] in
             guard leads else { return then(false) }
-            readServers(failed) { self.checkAssignment(election, failed) { self.writeSettings(election, failed) { then(true) } } }
+            readServers(election, failed) { [self] in
+                guard leads else { return then(false) }
+                checkAssignment(election, failed) { self.writeSettings(election, failed) { then(true) } }
+            }
         }
         let driverIsDue = driverReadAt.map { $0 + ObservedCell.driverReadEvery <= now } ?? false
         if all { readCell(election, failed, then: rest) } else if driverIsDue { readDriver(then: rest) } else { rest() }
@@ -92,20 +95,36 @@ extension OperatorModel {
             redis.servers(now_ms: now_ms)
         } then: { [self] result in
             guard case .success(let seen) = result else { return failed(result.refusal) }
-            let recovery = Recovery(
-                memory, found: found, assignment: assignment, seen: seen, running: observed.servers ?? [], waitsUntil: undecidedUntil,
-                lease: spec?.failover.lease ?? .milliseconds(1_500), now: now)
-            switch recovery {
-            case .none: undecidedUntil = nil
-            case .gone: break
-            case .abandoned: loseLead()
-            case .waits(let until):
-                undecidedUntil = until
-                mustReadAll = true
-            case .refills:
-                undecidedUntil = nil
-                return refill(seen, election, failed, then: then)
+            giveWay(to: seen.latestTerm, election, failed) { [self] in
+                guard leads else { return then() }
+                let recovery = Recovery(
+                    memory, found: found, assignment: assignment, seen: seen, running: observed.servers ?? [], waitsUntil: undecidedUntil,
+                    lease: spec?.failover.lease ?? .milliseconds(1_500), now: now)
+                switch recovery {
+                case .none: undecidedUntil = nil
+                case .gone: break
+                case .abandoned: loseLead()
+                case .waits(let until):
+                    undecidedUntil = until
+                    mustReadAll = true
+                case .refills:
+                    undecidedUntil = nil
+                    return refill(seen, election, failed, then: then)
+                }
+                then()
             }
+        }
+    }
+
+    /// Gives the lead up when servers obey a later term than its own.
+    private func giveWay(to latest: Term, _ election: RedisModel.Election, _ failed: @escaping Failed, then: @escaping () -> Void) {
+        guard latest > election.term else { return then() }
+        memory.term = max(memory.term, latest)
+        ask { redis, now_ms throws(RedisModel.Refusal) in
+            redis.resign(election, now_ms: now_ms)
+        } then: { [self] result in
+            if case .failure(let refusal) = result { return failed(refusal) }
+            loseLead()
             then()
         }
     }
@@ -203,15 +222,18 @@ extension OperatorModel {
 
     // MARK: Leases and reports
 
-    private func readServers(_ failed: @escaping Failed, then: @escaping () -> Void) {
+    private func readServers(_ election: RedisModel.Election, _ failed: @escaping Failed, then: @escaping () -> Void) {
         let asked = now
         ask { redis, now_ms throws(RedisModel.Refusal) in
             redis.servers(now_ms: now_ms)
         } then: { [self] result in
             guard case .success(let seen) = result else { return failed(result.refusal) }
             answered()
-            world.onAccount { observed.take(seen, asked: asked, lease: spec?.failover.lease ?? .milliseconds(1_500)) }
-            then()
+            giveWay(to: seen.latestTerm, election, failed) { [self] in
+                guard leads else { return then() }
+                world.onAccount { observed.take(seen, asked: asked, lease: spec?.failover.lease ?? .milliseconds(1_500)) }
+                then()
+            }
         }
     }
 

@@ -49,12 +49,14 @@ struct RedisModel {
 
     // MARK: The lead
 
-    enum Campaign { case leads(Election, knownEpoch: Epoch), follows(remaining: Duration) }
+    enum Campaign { case leads(Election, knownEpoch: Epoch), follows(Term, remaining: Duration) }
 
     mutating func campaign(token: UInt64, lease: Duration, atLeast: Term, now_ms: Int64) -> Campaign {
         expire(now_ms)
         // Nobody asks for ten minutes: Redis's clock was ahead when that was written.
-        if let lead, lead.token != token, lead.expiry_ms - now_ms <= 600_000 { return .follows(remaining: .milliseconds(lead.expiry_ms - now_ms)) }
+        if let lead, lead.token != token, lead.expiry_ms - now_ms <= 600_000 {
+            return .follows(lead.term, remaining: .milliseconds(lead.expiry_ms - now_ms))
+        }
         var epoch = max(now_ms, assignment?.epoch.value ?? 0)
         var term = max(now_ms, atLeast.value, lead?.term.value ?? 0, assignment?.term.value ?? 0)
         for report in reports.values {
@@ -68,6 +70,11 @@ struct RedisModel {
     mutating func renew(_ election: Election, lease: Duration, now_ms: Int64) throws(Refusal) {
         try fence(election, now_ms)
         lead?.expiry_ms = now_ms + lease.milliseconds
+    }
+
+    mutating func resign(_ election: Election, now_ms: Int64) {
+        expire(now_ms)
+        if lead?.term == election.term, lead?.token == election.token { lead = nil }
     }
 
     private mutating func expire(_ now_ms: Int64) { if let lead, lead.expiry_ms <= now_ms { self.lead = nil } }

@@ -293,6 +293,33 @@ extension OperatorTests {
             #expect(after.epoch >= mid.epoch)
         }
 
+        @Test("servers obey a later term, which Redis forgot: the lead is won again above it")
+        func outranked() async throws {
+            let stage = try await Stage()
+            let generation = try await stage.apply(stage.spec())
+            let task = try stage.startOperator()
+            defer { task.cancel() }
+            let before = try await stage.waitUntilReady(generation)
+            // As after a Redis whose clock was ahead: its leader is forgotten, and what that leader's servers report comes late.
+            let later = Term(before.term.value + 3_600_000)
+            let life = ServerLife(ServerID(.messaging, 99), Incarnation("5f0c")!)
+            var report = Report(incarnation: life.incarnation, zone: "", pid: 1, build: Build.version)
+            report.term = later
+            for _ in 1...3 {
+                _ = try await stage.board.renewLease(of: life.id, life.incarnation, arrived_ms: 0, lease: stage.lease, report: report, urgent: true)
+                try await Task.sleep(for: .milliseconds(300))
+            }
+            try await eventually("a lead above it") { try await stage.board.leader().map { $0.term > later } ?? false }
+            try await stage.waitUntilReady(generation)
+            let victim = try #require(try await stage.assignment().owners.first)
+            stage.driver.crash(victim)
+            try await eventually("a failover under the later term") {
+                let after = try await stage.assignment()
+                return after.members[victim] == nil && after.term > later
+            }
+            #expect(stage.lines.withLock { $0.contains { $0.contains("servers obey term \(later)") } })
+        }
+
         @Test("a death while the operator alone has no Redis is repaired as soon as it has", arguments: [300, 1_000, 3_000])
         func deathInTheHole(_ hole_ms: Int) async throws {
             let stage = try await Stage()
