@@ -160,6 +160,8 @@ extension CellOperator {
     private func givesWay(to latest: Term, _ election: Election) async throws -> Bool {
         guard latest > election.term else { return false }
         memory.term = max(memory.term, latest)
+        // Most often because somebody else leads by now.
+        guard await confirmLead(election) else { return true }
         try await board.resign(election)
         loseLead("servers obey term \(latest), and this lead is of term \(election.term): another is to be won above it")
         return true
