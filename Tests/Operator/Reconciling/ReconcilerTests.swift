@@ -13,10 +13,8 @@ extension OperatorTests {
         @Test("a cell comes up: ready, balanced, with settings, events and one log")
         func coldStart() async throws {
             let stage = try await Stage()
-            let generation = try await stage.apply(stage.spec(servers: 3))
-            let task = try stage.startOperator()
+            let (generation, assignment, task) = try await stage.open(stage.spec(servers: 3))
             defer { task.cancel() }
-            let assignment = try await stage.waitUntilReady(generation)
             #expect(assignment.owned == 24)
             #expect(assignment.owners.count == 3)
             let settings = try await stage.board.settings()
@@ -60,10 +58,8 @@ extension OperatorTests {
         @Test("a hang: replaced when its lease is over and its probe failed, then killed")
         func hang() async throws {
             let stage = try await Stage()
-            let generation = try await stage.apply(stage.spec())
-            let task = try stage.startOperator()
+            let (generation, before, task) = try await stage.open(stage.spec())
             defer { task.cancel() }
-            let before = try await stage.waitUntilReady(generation)
             // Leases count from one lease after Redis came.
             try await Task.sleep(for: stage.lease)
             let victim = try #require(before.owners.first)
@@ -81,10 +77,8 @@ extension OperatorTests {
             var pace = Canary.Pace()
             (pace.interval, pace.concern, pace.patience) = (.milliseconds(500), .seconds(3), .seconds(9))
             let stage = try await Stage(log: try EmbeddedBroker(topic: "eu-1-messages", partitions: 24), canary: pace)
-            let generation = try await stage.apply(stage.spec())
-            let task = try stage.startOperator()
+            let (generation, before, task) = try await stage.open(stage.spec())
             defer { task.cancel() }
-            let before = try await stage.waitUntilReady(generation)
             let victim = try #require(before.owners.first)
             stage.driver.fault(victim) { $0.isStuck = true }
             try await eventually("the finding", within: .seconds(60)) {
@@ -103,10 +97,8 @@ extension OperatorTests {
         func cutOff() async throws {
             // A probe has half of it: one that is answered late would be a death.
             let stage = try await Stage(lease: .seconds(3))
-            let generation = try await stage.apply(stage.spec())
-            let task = try stage.startOperator()
+            let (generation, before, task) = try await stage.open(stage.spec())
             defer { task.cancel() }
-            let before = try await stage.waitUntilReady(generation)
             try await Task.sleep(for: stage.lease)
             let victim = try #require(before.owners.first)
             stage.driver.fault(victim) { $0.isCutOff = true }
@@ -120,10 +112,8 @@ extension OperatorTests {
         @Test("scaling up and down: ready only when the new servers serve; everybody who owns is warm")
         func scale() async throws {
             let stage = try await Stage()
-            let first = try await stage.apply(stage.spec())
-            let task = try stage.startOperator()
+            let (_, _, task) = try await stage.open(stage.spec())
             defer { task.cancel() }
-            try await stage.waitUntilReady(first)
             let second = try await stage.apply(stage.spec(servers: 4))
             let grown = try await stage.waitUntilReady(second)
             #expect(grown.owners.count == 4)
@@ -138,10 +128,8 @@ extension OperatorTests {
         @Test("Redis forgets everything: spec, assignment and settings come back, above every epoch, and nothing moves")
         func redisForgets() async throws {
             let stage = try await Stage()
-            let generation = try await stage.apply(stage.spec())
-            let task = try stage.startOperator()
+            let (generation, before, task) = try await stage.open(stage.spec())
             defer { task.cancel() }
-            let before = try await stage.waitUntilReady(generation)
             let starts = stage.driver.starts
             _ = try await stage.client.command("FLUSHALL")
             let after = try await eventually("the assignment") { () -> Assignment? in
@@ -194,10 +182,8 @@ extension OperatorTests {
         @Test("overrides that a newer spec does not bear wait, and the spec holds alone")
         func unbearable() async throws {
             let stage = try await Stage()
-            let generation = try await stage.apply(stage.spec())
-            let task = try stage.startOperator()
+            let (_, _, task) = try await stage.open(stage.spec())
             defer { task.cancel() }
-            try await stage.waitUntilReady(generation)
             let revision = try await stage.board.put(SettingsOverrides(values: ["messaging.limits.backlog": "16Ki", "messaging.limits.bodyBytes": "8Ki"]))
             try await eventually("the settings") { try await stage.board.settings()?.limits.backlog == 16 << 10 }
             _ = try await stage.board.put(
@@ -296,10 +282,8 @@ extension OperatorTests {
         @Test("servers obey a later term, which Redis forgot: the lead is won again above it")
         func outranked() async throws {
             let stage = try await Stage()
-            let generation = try await stage.apply(stage.spec())
-            let task = try stage.startOperator()
+            let (generation, before, task) = try await stage.open(stage.spec())
             defer { task.cancel() }
-            let before = try await stage.waitUntilReady(generation)
             // As after a Redis whose clock was ahead: its leader is forgotten, and what that leader's servers report comes late.
             let later = Term(before.term.value + 3_600_000)
             let life = ServerLife(ServerID(.messaging, 99), Incarnation("5f0c")!)
@@ -383,10 +367,8 @@ extension OperatorTests {
         @Test("a deleted cell goes: servers, keys and what the operator remembered")
         func deletion() async throws {
             let stage = try await Stage()
-            let generation = try await stage.apply(stage.spec())
-            let task = try stage.startOperator()
+            let (_, _, task) = try await stage.open(stage.spec())
             defer { task.cancel() }
-            try await stage.waitUntilReady(generation)
             try await stage.board.markDeleted()
             try await eventually("the end") { try await stage.client.command("KEYS", "*").array?.isEmpty ?? false }
             #expect(stage.driver.living.isEmpty)

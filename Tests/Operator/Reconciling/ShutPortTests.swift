@@ -12,10 +12,8 @@ extension OperatorTests {
         func shut() async throws {
             // So long that the port is found shut long before it is over.
             let stage = try await Stage(lease: .seconds(5))
-            let generation = try await stage.apply(stage.spec())
-            let task = try stage.startOperator()
+            let (generation, before, task) = try await stage.open(stage.spec())
             defer { task.cancel() }
-            let before = try await stage.waitUntilReady(generation)
             let victim = try #require(before.owners.first)
             await stage.driver.vanish(victim)
             try await eventually("the failover", within: .seconds(30)) {

@@ -63,6 +63,18 @@ final class Stage: Sendable {
         }
     }
 
+    /// Applies `spec` and starts an operator, which runs until its task is cancelled.
+    ///
+    /// - Returns: when the cell is ready, with the spec's generation and the assignment.
+    func open(_ spec: CellSpec) async throws -> (generation: Int64, assignment: Assignment, operator: Task<Void, any Error>) {
+        let generation = try await apply(spec)
+        let task = try startOperator()
+        do { return (generation, try await waitUntilReady(generation), task) } catch {
+            task.cancel()
+            throw error
+        }
+    }
+
     func assignment() async throws -> Assignment { try await board.assignment() ?? Assignment() }
 
     /// At rest, and ready in `generation`.
