@@ -6,6 +6,8 @@ import Web
 public final class OperatorMetrics: Sendable {
     public let metrics = Metrics()
     private let cells = Mutex<[CellName: CellStatus]>([:])
+    /// Of probes through each cell's log.
+    private let delays = Mutex<[CellName: [Partition: Duration]]>([:])
     private let publishing: Histogram
     private let publications: Counter
 
@@ -34,11 +36,18 @@ public final class OperatorMetrics: Sendable {
     }
 
     func observe(_ canary: Canary, of cell: CellName) {
-        for (partition, delay) in canary.delays {
-            metrics.gauge(
+        let new = delays.withLock { delays in
+            let known = delays.updateValue(canary.delays, forKey: cell)
+            // At rest all of thousands are known.
+            return known?.count == canary.delays.count ? [] : canary.delays.keys.filter { known?[$0] == nil }
+        }
+        for partition in new {
+            metrics.read(
                 "cell_partition_delay_milliseconds", "From a probe's place in the log to the report that its owner has read it, the last time.",
                 ["cell": cell.description, "partition": partition.description]
-            ).set(delay.milliseconds)
+            ) { [weak self] in
+                Double(self?.delays.withLock { $0[cell]?[partition]?.milliseconds } ?? 0)
+            }
         }
     }
 
