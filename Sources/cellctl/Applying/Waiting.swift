@@ -45,7 +45,8 @@ extension Session {
                 guard let spec = snapshot.spec, spec.isDeleted else { return nil }
                 guard snapshot.leader != nil else { return "no operator serves the cell: start cell-operator" }
                 let left = snapshot.status?.servers.filter { $0.state != .dead }.map(\.name.description) ?? []
-                return left.isEmpty ? "its operator removes it" : "\(left.joined(separator: ", ")) still there"
+                let shown = left.prefix(8).joined(separator: ", ") + (left.count > 8 ? " and \(left.count - 8) others" : "")
+                return left.isEmpty ? "its operator removes it" : "\(shown) still there"
             }
         }
     }
