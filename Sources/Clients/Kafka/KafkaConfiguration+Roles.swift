@@ -57,6 +57,8 @@ extension KafkaConfiguration {
 
     private static let membership: [String: String] = reading.merging([
         "partition.assignment.strategy": "range", "enable.auto.offset.store": "false",
+        // Nobody waits for a member of a group: large batches cost broker, library and store less.
+        "fetch.min.bytes": "65536",
         "session.timeout.ms": "6000", "heartbeat.interval.ms": "1000", "max.poll.interval.ms": "60000",
     ]) { $1 }
 }

@@ -21,19 +21,19 @@ public final class Producer: Sendable {
     private let end: FirstError
 
     /// - Parameters:
-    ///   - shards: how many producers of the library; more than 1 only raises what can be under way.
+    ///   - shards: how many producers of the library; more than 1 only raises what can be under way. Nil: 4, and 8 where one broker has all partitions.
     ///   - onReports: never empty; called on the producer's own threads, each of which waits for it.
     ///   - onFatal: called at most once, on one of those threads.
     /// - Throws: `.configuration`. A cluster that cannot be reached is no error here.
     public init(
-        _ configuration: KafkaConfiguration, topic: String, shards: Int = 4,
+        _ configuration: KafkaConfiguration, topic: String, shards: Int? = nil,
         onLog: (@Sendable (LibraryLogLine) -> Void)? = nil,
         onReports: @escaping @Sendable ([DeliveryReport]) -> Void,
         onFatal: @escaping @Sendable (KafkaError) -> Void
     ) throws(KafkaError) {
         let end = FirstError()
         var made: [ProducerShard] = []
-        for _ in 0..<max(1, shards) { made.append(try ProducerShard(configuration, topic: topic, onLog: onLog)) }
+        for _ in 0..<max(1, shards ?? (configuration.brokers.count == 1 ? 8 : 4)) { made.append(try ProducerShard(configuration, topic: topic, onLog: onLog)) }
         self.shards = made
         self.end = end
         for shard in made { shard.run(onReports: onReports, onFatal: { error in if end.set(error) { onFatal(error) } }) }
