@@ -1,5 +1,6 @@
 import Cell
 import Kafka
+import Synchronization
 
 /// Writes probes into the partitions of a cell's log.
 final class LogProber: Sendable {
@@ -20,26 +21,54 @@ final class LogProber: Sendable {
         }
     }
 
-    private let producer: Producer
+    /// A probe that the log has, and since when that is known.
+    struct Written: Sendable {
+        var partition: Partition
+        var offset: Int64
+        var at: Moment
+    }
 
-    /// - Parameter onWritten: partition and offset of each probe that the log has; on the producer's thread.
+    /// What became of the probes: they come one by one, and are looked at together.
+    private final class Harvest: Sendable {
+        private let written = Mutex<[Written]>([])
+
+        func add(_ reports: [DeliveryReport], at now: Moment) {
+            let news = reports.compactMap { report in
+                report.offset.map { Written(partition: Partition(report.partition), offset: $0, at: now) }
+            }
+            written.withLock { $0 += news }
+        }
+
+        func take() -> [Written] {
+            written.withLock { written in
+                defer { written = [] }
+                return written
+            }
+        }
+    }
+
+    private let producer: Producer
+    private let harvest: Harvest
+
     /// - Throws: `FileError` for a secret's file, `KafkaError` for properties.
-    init(_ target: Target, onWritten: @escaping @Sendable ([(partition: Int32, offset: Int64)]) -> Void) throws {
+    init(_ target: Target, _ clock: OperatorClock) throws {
         let (configuration, topic): (KafkaConfiguration, String)
         switch target {
         case .kafka(let kafka): (configuration, topic) = (try KafkaConfiguration(forOperatorOf: kafka), kafka.topic)
         case .embedded(let address, let name):
             (configuration, topic) = (KafkaConfiguration(brokers: [address], clientID: "cell-operator", embedded: true), name)
         }
+        let harvest = Harvest()
+        self.harvest = harvest
         producer = try Producer(
             configuration, topic: topic, shards: 1,
-            onReports: { reports in
-                let written = reports.compactMap { report in report.offset.map { (partition: report.partition, offset: $0) } }
-                if !written.isEmpty { onWritten(written) }
-            },
+            onReports: { harvest.add($0, at: clock.now) },
             // The next write says so.
             onFatal: { _ in })
     }
+
+    /// The probes that the log has, each told once.
+    func takeWritten() -> [Written] { harvest.take() }
 
     /// Writes one probe into each partition. Those that the log does not take are not written, and said by nobody: the next ones tell as well.
     ///

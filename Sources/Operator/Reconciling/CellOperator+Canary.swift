@@ -15,7 +15,7 @@ extension CellOperator {
             proberBackplane = target
             proberLog = log
             do {
-                prober = try LogProber(target) { [errand] written in errand.yield { await self.wrote(written, to: log) } }
+                prober = try LogProber(target, context.clock)
             } catch {
                 prober = nil
                 context.log.warning("\(cell): the log is not probed: \(error)")
@@ -27,7 +27,9 @@ extension CellOperator {
         }
     }
 
-    private func wrote(_ written: [(partition: Int32, offset: Int64)], to log: LogID) {
-        for (partition, offset) in written { observed.canary.wrote(Partition(partition), at: offset, of: log, now: now) }
+    /// Takes in what the log has by now, before anybody's reading is looked at.
+    func heedProbes() {
+        guard let prober, let log = proberLog else { return }
+        for probe in prober.takeWritten() { observed.canary.wrote(probe.partition, at: probe.offset, of: log, now: probe.at) }
     }
 }

@@ -191,6 +191,7 @@ actor CellOperator {
         passes += 1
         let urgent = hasUrgentExit
         hasShutNews = false
+        heedProbes()
         if !urgent || mustReadAll, !(await look()) {
             // What was seen in an earlier lead, or before Redis went away, is no ground to act on.
             lookAgain = now + .milliseconds(250)

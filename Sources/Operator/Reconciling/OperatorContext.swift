@@ -11,7 +11,12 @@ public struct OperatorContext: Sendable {
     public var clock = OperatorClock()
     public var log: OperatorLog
     public var metrics: OperatorMetrics
-    public var canary = Canary.Pace()
+    /// How often the log is probed. Each probe is a request of its own to a broker, so there are few of them where there are thousands of partitions.
+    public var canary: Canary.Pace = {
+        var pace = Canary.Pace()
+        pace.rate = 50
+        return pace
+    }()
     /// Makes the driver that the spec asks for.
     public var makeDriver: @Sendable (CellSpec, RedisAddress, OperatorClock) throws -> any Driver
     let prober: HealthProber
