@@ -1,3 +1,4 @@
+import Glibc
 import HTTP
 import Support
 import Synchronization
@@ -16,6 +17,10 @@ struct HTTPClientTests {
         }
         routes.on("GET", "/large") { _ in WebResponse(type: "application/octet-stream", bytes: [UInt8](repeating: 7, count: 5_000_000)) }
         routes.on("GET", "/refuses") { _ in .problem("not \"now\"", status: 409) }
+        routes.onAsync("GET", "/while") { _ in
+            try? await Task.sleep(for: .seconds(1))
+            return .text("a while")
+        }
         routes.onAsync("GET", "/slow") { _ in
             try? await Task.sleep(for: .seconds(20))
             return .text("slow")
@@ -159,6 +164,28 @@ struct HTTPClientTests {
             feed.beat()
             return feed.count == 0
         }
+    }
+
+    @Test("hundreds at a time leave few connections behind")
+    func kept() async throws {
+        func descriptors() -> Int {
+            guard let folder = opendir("/proc/self/fd") else { return 0 }
+            defer { closedir(folder) }
+            var count = 0
+            while readdir(folder) != nil { count += 1 }
+            return count
+        }
+        let server = try server()
+        let client = try HTTPClient()
+        let (url, before) = ("http://127.0.0.1:\(server.port)/while", descriptors())
+        try await withThrowingTaskGroup(of: Int.self) { group in
+            for _ in 0..<300 { group.addTask { try await client.send(HTTPRequest("GET", url)).status } }
+            for try await status in group { #expect(status == 200) }
+        }
+        // Both ends of each are in this process.
+        try await eventually("connections that are closed") { descriptors() < before + 2 * 100 }
+        let again = try await client.send(HTTPRequest("GET", url))
+        #expect(again.status == 200)
     }
 
     @Test("a cancelled task closes its connection and gets CancellationError")

@@ -22,7 +22,11 @@ final class HTTPDesk: Sendable {
     init() throws(HTTPError) {
         guard Self.library == CURLE_OK, let multi = curl_multi_init() else { throw HTTPError(.local, "libcurl does not start", url: "") }
         self.multi = multi
+        _ = cell_curl_multi_set_long(multi, CURLMOPT_MAXCONNECTS, Self.keptConnections)
     }
+
+    /// That nothing goes over at the moment. Without a bound libcurl keeps as many as there ever were at a time, and their descriptors.
+    private static let keptConnections = 64
 
     private static let library = cell_curl_begin()
 

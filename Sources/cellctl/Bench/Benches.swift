@@ -48,7 +48,7 @@ extension CellBench {
         var report = BenchReport("connections")
         let pids = try await servers(.messaging).compactMap(\.pid)
         guard !pids.isEmpty else { throw Failure(.failed, "the messaging servers are no processes of this machine", remedy: "Run this where they run") }
-        let before = pids.map { ProcessUse(of: $0) }
+        let before = try pids.map { try ProcessUse(of: $0) }
         var size = Fleet.Size()
         size.users = count
         let began = ContinuousClock.now
@@ -56,7 +56,7 @@ extension CellBench {
         let opened = ContinuousClock.now - began
         // Receive buffers go back when they are empty; that is so within a tick, and this waits for thousands of them.
         try await Task.sleep(for: .seconds(2))
-        let after = pids.map { ProcessUse(of: $0) }
+        let after = try pids.map { try ProcessUse(of: $0) }
         let grown = zip(after, before).reduce(0) { $0 + $1.0.own_KiB - $1.1.own_KiB }
         let cpu = zip(after, before).reduce(Duration.zero) { $0 + $1.0.cpu - $1.1.cpu }
         report.add("streams", count)
@@ -74,7 +74,7 @@ extension CellBench {
         var report = BenchReport("messages")
         let fleet = try await fleet(size)
         let pids = try await servers(.messaging).compactMap(\.pid)
-        let before = pids.map { ProcessUse(of: $0) }
+        let before = try pids.map { try ProcessUse(of: $0) }
         await fleet.send(for: time)
         let end = ContinuousClock.now + time
         while ContinuousClock.now < end {
@@ -85,7 +85,7 @@ extension CellBench {
         // What was due last waits longest: with it the times are those of all messages, and how long it takes shows whether the cell kept up.
         await fleet.stopSending()
         let rest = try await fleet.quiescence(within: .seconds(30))
-        let cpu = zip(pids.map { ProcessUse(of: $0) }, before).reduce(Duration.zero) { $0 + $1.0.cpu - $1.1.cpu }
+        let cpu = zip(try pids.map { try ProcessUse(of: $0) }, before).reduce(Duration.zero) { $0 + $1.0.cpu - $1.1.cpu }
         let (deliveries, acknowledgements) = await fleet.onLoop { ($0.deliveries, $0.acknowledgements) }
         report.add("users", size.users)
         report.add("asked rate", size.rate, "1/s")

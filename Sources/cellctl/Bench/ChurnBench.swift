@@ -46,7 +46,7 @@ extension CellBench {
         for number in 1... {
             let at = min(interval * number, time)
             try await Task.sleep(until: began + at)
-            let sample = MemoryCourse.Sample(at: at, own_KiB: columns.map { $0.pids.reduce(0) { $0 + ProcessUse(of: $1).own_KiB } })
+            let sample = MemoryCourse.Sample(at: at, own_KiB: try columns.map { try $0.pids.reduce(0) { try $0 + ProcessUse(of: $1).own_KiB } })
             course.add(sample)
             let row = [Quantity.text(.seconds(at.components.seconds)), "\(await churn.soFar().visits)"] + sample.own_KiB.map { "\($0) KiB" }
             terminal.complain(Table(columns: [], rows: [row]).lines(header: false, widths: widths)[0])

@@ -29,8 +29,13 @@ struct Machine: Codable, Sendable {
     }
 
     /// A file below /proc has no size; it is read until it ends.
-    static func contents(_ path: String) -> String {
-        guard let file = fopen(path, "r") else { return "" }
+    static func contents(_ path: String) -> String { (try? read(path)) ?? "" }
+
+    static func read(_ path: String) throws(Failure) -> String {
+        func failure(_ problem: String) -> Failure {
+            Failure(.failed, "\(path) \(problem): \(String(cString: strerror(errno)))", remedy: "See whether its process still runs, and run this again")
+        }
+        guard let file = fopen(path, "r") else { throw failure("cannot be read") }
         defer { fclose(file) }
         var bytes: [UInt8] = []
         var chunk = [UInt8](repeating: 0, count: 64 << 10)
@@ -39,6 +44,7 @@ struct Machine: Codable, Sendable {
             if count == 0 { break }
             bytes += chunk[..<count]
         }
+        guard ferror(file) == 0, !bytes.isEmpty else { throw failure("cannot be read to its end") }
         return String(decoding: bytes, as: UTF8.self)
     }
 }
@@ -57,11 +63,12 @@ struct ProcessUse: Sendable {
     var own_KiB = 0
     var cpu: Duration = .zero
 
-    init(of pid: Int32) {
-        for line in Machine.contents("/proc/\(pid)/smaps_rollup").split(separator: "\n") where line.hasPrefix("Private_Dirty:") {
+    /// - Throws: when the process is gone, or may not be looked at: nothing is no measure.
+    init(of pid: Int32) throws(Failure) {
+        for line in try Machine.read("/proc/\(pid)/smaps_rollup").split(separator: "\n") where line.hasPrefix("Private_Dirty:") {
             own_KiB += Int(line.split(separator: " ").dropFirst().first ?? "") ?? 0
         }
-        let stat = Machine.contents("/proc/\(pid)/stat")
+        let stat = try Machine.read("/proc/\(pid)/stat")
         guard let end = stat.lastIndex(of: ")") else { return }
         let fields = stat[stat.index(after: end)...].split(separator: " ")
         guard fields.count > 12, let user = Int(fields[11]), let system = Int(fields[12]) else { return }

@@ -19,6 +19,7 @@ static inline CURLcode cell_curl_set_bytes(CURL *easy, CURLoption option, const 
 }
 static inline CURLcode cell_curl_get_long(CURL *easy, CURLINFO info, long *value) { return curl_easy_getinfo(easy, info, value); }
 static inline CURLcode cell_curl_get_size(CURL *easy, CURLINFO info, curl_off_t *value) { return curl_easy_getinfo(easy, info, value); }
+static inline CURLMcode cell_curl_multi_set_long(CURLM *multi, CURLMoption option, long value) { return curl_multi_setopt(multi, option, value); }
 static inline CURL *cell_curl_finished(CURLM *multi, CURLcode *result) {
     int rest;
     for (CURLMsg *message; (message = curl_multi_info_read(multi, &rest));)
