@@ -17,10 +17,6 @@ struct HTTPClientTests {
         }
         routes.on("GET", "/large") { _ in WebResponse(type: "application/octet-stream", bytes: [UInt8](repeating: 7, count: 5_000_000)) }
         routes.on("GET", "/refuses") { _ in .problem("not \"now\"", status: 409) }
-        routes.onAsync("GET", "/while") { _ in
-            try? await Task.sleep(for: .seconds(1))
-            return .text("a while")
-        }
         routes.onAsync("GET", "/slow") { _ in
             try? await Task.sleep(for: .seconds(20))
             return .text("slow")
@@ -168,22 +164,30 @@ struct HTTPClientTests {
 
     @Test("hundreds at a time leave few connections behind")
     func kept() async throws {
-        func descriptors() -> Int {
-            guard let folder = opendir("/proc/self/fd") else { return 0 }
+        func descriptors() throws -> Int {
+            let folder = try #require(opendir("/proc/self/fd"))
             defer { closedir(folder) }
             var count = 0
             while readdir(folder) != nil { count += 1 }
             return count
         }
-        let server = try server()
+        // Nobody is answered before all have come, so that each has a connection of its own.
+        let (asked, all) = (Counter(), 300)
+        var routes = WebRoutes()
+        routes.onAsync("GET", "/together") { _ in
+            asked.add()
+            do { try await eventually("all of them") { asked.value >= all } } catch { return .problem("\(error)", status: 504) }
+            return .text("all")
+        }
+        let server = try WebServer(port: 0, options: .init(), routes: routes)
         let client = try HTTPClient()
-        let (url, before) = ("http://127.0.0.1:\(server.port)/while", descriptors())
+        let (url, before) = ("http://127.0.0.1:\(server.port)/together", try descriptors())
         try await withThrowingTaskGroup(of: Int.self) { group in
-            for _ in 0..<300 { group.addTask { try await client.send(HTTPRequest("GET", url)).status } }
+            for _ in 0..<all { group.addTask { try await client.send(HTTPRequest("GET", url)).status } }
             for try await status in group { #expect(status == 200) }
         }
         // Both ends of each are in this process.
-        try await eventually("connections that are closed") { descriptors() < before + 2 * 100 }
+        try await eventually("connections that are closed") { try descriptors() < before + 2 * 100 }
         let again = try await client.send(HTTPRequest("GET", url))
         #expect(again.status == 200)
     }

@@ -19,9 +19,11 @@ struct Machine: Codable, Sendable {
 
     var text: String { "\(processor), \(cores) cores, \(memory_GiB) GiB, Linux \(kernel)" }
 
-    /// The value of the first `name: value` line of a file below /proc.
+    /// The value of the first `name: value` line of a file below /proc; nil where there is none: a machine need not tell, and its figures count all the same.
     private static func field(_ name: String, of path: String) -> String? {
-        for line in contents(path).split(separator: "\n") {
+        let text: String
+        do { text = try read(path) } catch { return nil }
+        for line in text.split(separator: "\n") {
             let parts = line.split(separator: ":", maxSplits: 1)
             if parts.count == 2, parts[0].trimmed == name { return parts[1].trimmed }
         }
@@ -29,8 +31,6 @@ struct Machine: Codable, Sendable {
     }
 
     /// A file below /proc has no size; it is read until it ends.
-    static func contents(_ path: String) -> String { (try? read(path)) ?? "" }
-
     static func read(_ path: String) throws(Failure) -> String {
         func failure(_ problem: String) -> Failure {
             Failure(.failed, "\(path) \(problem): \(String(cString: strerror(errno)))", remedy: "See whether its process still runs, and run this again")

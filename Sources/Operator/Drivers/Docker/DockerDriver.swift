@@ -119,14 +119,7 @@ public final class DockerDriver: Driver {
 
     public func stop(_ life: ServerLife, grace: Duration) async throws {
         guard let entry = try await ask(life, "SIGTERM") else { return }
-        work.books.spawn { [work, engine] in
-            try? await Task.sleep(for: grace)
-            // Until it is gone: the engine may be away just then.
-            while !Task.isCancelled, work.books.withBook({ $0.lives[life].map { !$0.seen.isGone } ?? false }) {
-                _ = try? await engine.signal(entry.handle, "SIGKILL")
-                try? await Task.sleep(for: .seconds(1))
-            }
-        }
+        work.books.spawn { [work] in await work.end(life, entry.handle, after: grace) }
     }
 
     public func kill(_ life: ServerLife) async throws {

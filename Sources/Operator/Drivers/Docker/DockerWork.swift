@@ -177,6 +177,18 @@ final class DockerWork: Sendable {
         if let seen = books.withBook({ $0.finish(life, at: at, reason, explained: explained) }) { books.tell(.server(seen)) }
     }
 
+    /// Kills what its grace has not ended, as often as it takes: the engine may be away just then.
+    func end(_ life: ServerLife, _ container: String, after grace: Duration) async {
+        var pause = grace
+        while true {
+            // The driver is closed: another operator sees to its containers.
+            do { try await Task.sleep(for: pause) } catch { return }
+            guard books.withBook({ $0.lives[life].map { !$0.seen.isGone } ?? false }) else { return }
+            await attempt("\(life.id) is not killed yet") { _ = try await engine.signal(container, "SIGKILL") }
+            pause = .seconds(1)
+        }
+    }
+
     /// What cannot be removed now is tried again at the next look.
     func remove(_ container: String) async {
         await attempt("the container \(container.prefix(12)) is not removed yet") {
