@@ -143,7 +143,7 @@ struct LifeBook<Details: Equatable & Sendable>: Sendable {
     }
 }
 
-/// How long a book keeps what nobody asks for.
+/// How long a book keeps what nobody asks for; outside of it, since what is generic has no constants of its own.
 enum LifeBookTimes {
     /// A server of which there is nothing left; others are remembered until they are forgotten.
     static let remembered = Duration.seconds(60)

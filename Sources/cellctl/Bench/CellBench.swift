@@ -1,7 +1,6 @@
 import Blackboard
 import Cell
 import ChatClient
-import Glibc
 import Processes
 import TLS
 
@@ -11,14 +10,6 @@ struct CellBench: Sendable {
     let connect: HTTPConnectService
     let tls: TLSContext?
     let terminal: Terminal
-
-    /// More descriptors than a shell gives: one for each client.
-    static func raiseDescriptors() {
-        var limit = rlimit()
-        getrlimit(__rlimit_resource_t(7), &limit)
-        limit.rlim_cur = limit.rlim_max
-        setrlimit(__rlimit_resource_t(7), &limit)
-    }
 
     func fleet(_ size: Fleet.Size) async throws -> Fleet {
         let fleet = try Fleet(size, seed: UInt64.random(in: .min ... .max), connect: connect, tls: tls)

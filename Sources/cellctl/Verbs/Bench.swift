@@ -2,6 +2,7 @@ import Blackboard
 import Cell
 import ChatClient
 import Processes
+import Threads
 
 extension Verb {
     static let bench = Verb(
@@ -40,7 +41,8 @@ extension Verb {
             }
             if kind == .plan { return try FleetBenches.plan(terminal).print(terminal, asJSON: call.has(.json)) }
             if kind == .publish { return try await FleetBenches.publish(try Session(call).redis, terminal).print(terminal, asJSON: call.has(.json)) }
-            CellBench.raiseDescriptors()
+            // More than a shell gives: one for each client.
+            _ = Descriptors.raiseLimit()
             let session = try Session(call)
             let bench = CellBench(
                 board: session.board(try await session.cell()), connect: try await call.connectService(), tls: try call.trusted(), terminal: terminal)
