@@ -25,9 +25,10 @@ public final class ChildProcess: Sendable {
     ) throws {
         folder = try TemporaryFolder("child")
         try folder.write(input, to: "in")
-        // env sets directory and variables; setpriv lets the kernel kill the child when the tests die.
+        // env sets directory and variables, one of which lets Python write its stacks when it is aborted; setpriv lets the kernel kill the child when the tests die.
+        let variables = environment.merging(["PYTHONFAULTHANDLER": "1"]) { given, _ in given }
         let line =
-            ["env"] + (directory.map { ["--chdir=\($0)"] } ?? []) + environment.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
+            ["env"] + (directory.map { ["--chdir=\($0)"] } ?? []) + variables.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
             + ["setpriv", "--pdeathsig", "KILL", executable] + arguments
         pid = try Spawner.shared.spawn(line, input: folder.file("in"), output: folder.file("out"), errors: folder.file("err"))
         let ending = Ending(pid)
@@ -80,13 +81,22 @@ public final class ChildProcess: Sendable {
     }
 
     /// Runs a program to its end.
+    ///
+    /// - Throws: ``NeverHappened`` after `limit`, with what it wrote; one in Python then writes where each of its threads stands.
     public static func run(
         _ executable: String, _ arguments: [String] = [], environment: [String: String] = [:], input: String = "", in directory: String? = nil,
         within limit: Duration = .seconds(120)
     ) async throws -> Outcome {
         let child = try ChildProcess(executable, arguments, environment: environment, input: input, in: directory)
-        let exit = try await child.waitForExit(within: limit)
-        return Outcome(exit: exit, output: child.output, errors: child.errors)
+        do {
+            let exit = try await child.waitForExit(within: limit)
+            return Outcome(exit: exit, output: child.output, errors: child.errors)
+        } catch var late as NeverHappened {
+            child.signal(SIGABRT)
+            _ = try? await child.waitForExit(within: .seconds(5))
+            late.last = "\(executable) \(arguments.joined(separator: " ")) wrote: \(child.output.suffix(2_000))\n\(child.errors.suffix(4_000))"
+            throw late
+        }
     }
 }
 

@@ -14,20 +14,36 @@ def new_id():
 
 class Device:
     def __init__(self, user, **open):
-        self.out = queue.Queue()
+        self.out, self.unanswered, self.round = queue.Queue(), {}, 0
         self.out.put(chat.ClientFrame(open=chat.Open(session="s", **open)))
         stub = service.MessagingStub(grpc.insecure_channel(target))
-        self.call = stub.Converse(iter(self.out.get, None), metadata=[("x-user-id", str(user))])
+        self.call = stub.Converse(iter(self.out.get, None), metadata=[("x-user-id", str(user))], timeout=60)
 
     def send(self, receiver, body, id=None):
         id = id or new_id()
-        self.out.put(chat.ClientFrame(send=chat.Send(id=id, receiver=receiver, body=body)))
+        self.unanswered[id] = chat.Send(id=id, receiver=receiver, body=body, round=self.round)
+        self.out.put(chat.ClientFrame(send=self.unanswered[id]))
         return id
+
+    def next(self):
+        """The next frame. A refusal that asks for a retry begins the next round: this client is fast enough for it, with 53 messages at once."""
+        while True:
+            frame = next(self.call)
+            refused = frame.refused
+            if refused.reason not in (chat.REASON_TOO_FAST, chat.REASON_OVERLOADED, chat.REASON_UNKNOWN_OUTCOME):
+                self.unanswered.pop(frame.ack.id or refused.id, None)
+                return frame
+            if refused.round == self.round:
+                time.sleep(refused.retry_after_ms / 1000)
+                self.round += 1
+                again, self.unanswered = self.unanswered, {}
+                for send in again.values():
+                    self.send(send.receiver, send.body, send.id)
 
     def until(self, kind, count=1):
         found = []
         while len(found) < count:
-            frame = next(self.call)
+            frame = self.next()
             if frame.WhichOneof("frame") == kind:
                 found.append(getattr(frame, kind))
         return found
