@@ -32,7 +32,7 @@ extension StreamCounters {
         [
             \.openConnections, \.openStreams, \.accepted, \.turnedAway, \.begun, \.messagesReceived, \.messagesSent, \.bytesReceived, \.bytesSent,
             \.receiveCalls, \.sendCalls, \.waits, \.overflows, \.refusedStreams, \.greetingTimeouts, \.keepaliveTimeouts, \.protocolErrors,
-            \.tlsFailures, \.tlsResumed, \.openBlockBytes,
+            \.tlsFailures, \.tlsResumed, \.openBlockBytes, \.trims, \.trimTime_ns,
         ]
     }
 }

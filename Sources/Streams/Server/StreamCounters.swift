@@ -23,6 +23,8 @@ public struct StreamCounters: Sendable, Equatable {
     public var floods: [FloodKind: Int] = [:]
     /// Bytes of the blocks that hold incomplete frames, unsent rests and backlogs now.
     public var openBlockBytes = 0
+    /// How often freed memory was given back to the system, and how long that took in all.
+    public var trims = 0, trimTime_ns = 0
 
     public init() {}
 }

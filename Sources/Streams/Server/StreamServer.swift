@@ -1,3 +1,4 @@
+import CLinux
 import Dispatch
 import Glibc
 import Synchronization
@@ -14,6 +15,9 @@ public final class StreamServer: @unchecked Sendable {
     private let turnedAway = Atomic<Int>(0)
     // Touched on the first loop's thread only.
     private nonisolated(unsafe) var acceptor: Acceptor?
+    private nonisolated(unsafe) var trimPace = TrimPace()
+    private let trims = Atomic<Int>(0)
+    private let trimTime_ns = Atomic<Int64>(0)
 
     /// - Parameters:
     ///   - loops: at least one; who made them starts and stops them. They may serve others too.
@@ -45,6 +49,7 @@ public final class StreamServer: @unchecked Sendable {
             self.acceptor = acceptor
             first.watch(acceptor)
             watchCertificate(on: first)
+            watchMemory(on: first)
         }
         return chosen
     }
@@ -82,6 +87,8 @@ public final class StreamServer: @unchecked Sendable {
     public var counters: StreamCounters {
         var sum = shards.map(\.tally.published).reduce(StreamCounters(), +)
         sum.turnedAway += turnedAway.load(ordering: .relaxed)
+        sum.trims += trims.load(ordering: .relaxed)
+        sum.trimTime_ns += Int(trimTime_ns.load(ordering: .relaxed))
         return sum
     }
 
@@ -113,6 +120,23 @@ public final class StreamServer: @unchecked Sendable {
         _ = loop.schedule(after: configuration.certificateCheck) { [weak self] in
             _ = try? tls.reloadIfChanged()
             self?.watchCertificate(on: loop)
+        }
+    }
+
+    /// Trims on a thread that is not a loop's, for as long as this server is there.
+    private func watchMemory(on loop: EventLoop) {
+        _ = loop.schedule(after: TrimPace.interval) { [weak self] in
+            guard let self else { return }
+            let now = counters
+            let turnover = 2 * now.accepted - now.openConnections
+            guard trimPace.isDue(turnover: turnover, streams: now.begun, open: now.openConnections) else { return watchMemory(on: loop) }
+            DispatchQueue.global(qos: .utility).async { [weak self] in
+                let start = Moment.now()
+                malloc_trim(0)
+                self?.trims.add(1, ordering: .relaxed)
+                self?.trimTime_ns.add(Moment.now().nanoseconds - start.nanoseconds, ordering: .relaxed)
+                loop.execute { [weak self] in self?.watchMemory(on: loop) }
+            }
         }
     }
 }

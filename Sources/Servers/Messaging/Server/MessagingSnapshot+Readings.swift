@@ -50,5 +50,7 @@ extension MessagingSnapshot {
         ("keepalive_timeouts_total", "Connections whose peer did not answer.", .counter, { Double($0.streams.keepaliveTimeouts) }),
         ("floods_total", "Connections ended because of a flood.", .counter, { Double($0.streams.floods.values.reduce(0, +)) }),
         ("buffer_bytes", "Memory of incomplete frames and unsent rests.", .gauge, { Double($0.streams.openBlockBytes) }),
+        ("memory_trims_total", "Times that freed memory was given back to the system.", .counter, { Double($0.streams.trims) }),
+        ("memory_trim_seconds_total", "Time that this took; the server may stand still meanwhile.", .counter, { Double($0.streams.trimTime_ns) / 1e9 }),
     ]
 }
