@@ -163,7 +163,7 @@ struct ChatCodecTests {
 
     @Test("random bytes never trap")
     func random() {
-        var generator = Seeded(11)
+        var generator = SeededRandom(11)
         for _ in 0..<5_000 {
             let bytes = (0..<Int.random(in: 0...40, using: &generator)).map { _ in UInt8.random(in: 0...255, using: &generator) }
             _ = try? Page(decoding: bytes)

@@ -1,4 +1,5 @@
 import Cell
+import Support
 import Testing
 
 @Suite("names and numbers")
@@ -55,7 +56,7 @@ struct IdentityTests {
     func incarnations() {
         for text in ["0", "abc-DEF-9", String(repeating: "f", count: 64)] { #expect(Incarnation(text)?.description == text) }
         for text in ["", "a b", "ä", "a/b", String(repeating: "f", count: 65)] { #expect(Incarnation(text) == nil) }
-        var generator = Seeded(1)
+        var generator = SeededRandom(1)
         let random = (0..<100).map { _ in Incarnation.random(using: &generator) }
         #expect(Set(random).count == 100)
         #expect(random.allSatisfy { $0.description.count == 16 && $0.description.allSatisfy(\.isHexDigit) })
@@ -87,7 +88,7 @@ struct UUIDv7Tests {
 
     @Test("one made at a time carries it, and sorts by it")
     func times() {
-        var generator = Seeded(7)
+        var generator = SeededRandom(7)
         let times: [Int64] = [0, 1, 1_764_000_000_000, (1 << 48) - 1]
         let ids = times.map { UUIDv7(time_ms: $0, using: &generator) }
         #expect(ids.map(\.time_ms) == times)

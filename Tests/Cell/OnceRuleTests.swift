@@ -1,4 +1,5 @@
 import Cell
+import Support
 import Testing
 
 /// A partition's records as a bad day leaves them: retries, late comers, ids from the future, brokers whose clocks differ.
@@ -12,7 +13,7 @@ struct BadDay: Sendable {
     var entries: [Entry] = []
 
     init(seed: UInt64) {
-        var generator = Seeded(seed)
+        var generator = SeededRandom(seed)
         let start: Int64 = 1_764_000_000_000
         log = LogID(UUIDv7(time_ms: start - Int64.random(in: 0...100_000, using: &generator), using: &generator))
         var now = start
@@ -73,7 +74,7 @@ struct OnceRuleTests {
     @Test("reading back less is not enough: the margin is needed")
     func less() throws {
         // The same message at both ends of its window: 2 W apart in log time.
-        var generator = Seeded(1)
+        var generator = SeededRandom(1)
         let (start, w) = (Int64(1_764_000_000_000), BadDay.window_ms)
         let log = LogID(UUIDv7(time_ms: start - 10 * w, using: &generator))
         let id = MessageID(time_ms: start + w, using: &generator)
@@ -87,7 +88,7 @@ struct OnceRuleTests {
 
     @Test("the edges of the window", arguments: [(-60_001, true), (-60_000, false), (0, false), (60_000, false), (60_001, true)])
     func edges(_ difference: Int64, _ isVoid: Bool) {
-        var generator = Seeded(2)
+        var generator = SeededRandom(2)
         let now: Int64 = 1_764_000_000_000
         let rule = OnceRule(idWindow: BadDay.window, log: LogID(UUIDv7(time_ms: now - 1_000_000, using: &generator)))
         #expect(rule.isVoid(MessageID(time_ms: now, using: &generator), at: now + difference) == isVoid)
@@ -97,7 +98,7 @@ struct OnceRuleTests {
 
     @Test("another sender or receiver makes another message")
     func parties() {
-        var generator = Seeded(4)
+        var generator = SeededRandom(4)
         let now: Int64 = 1_764_000_000_000
         var rule = OnceRule(idWindow: BadDay.window, log: LogID(UUIDv7(time_ms: now - 1, using: &generator)))
         let id = MessageID(time_ms: now, using: &generator)
@@ -107,7 +108,7 @@ struct OnceRuleTests {
 
     @Test("what is remembered goes when log time has passed it, also by ticks")
     func memory() {
-        var generator = Seeded(5)
+        var generator = SeededRandom(5)
         let now: Int64 = 1_764_000_000_000
         var rule = OnceRule(idWindow: BadDay.window, log: LogID(UUIDv7(time_ms: now - 1, using: &generator)))
         for index in 0..<1_000 {

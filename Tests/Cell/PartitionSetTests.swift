@@ -1,4 +1,5 @@
 import Cell
+import Support
 import Testing
 
 @Suite("sets of partitions")
@@ -25,7 +26,7 @@ struct PartitionSetTests {
 
     @Test("behave as sets of numbers", arguments: 0..<300)
     func property(_ seed: UInt64) {
-        var generator = Seeded(seed)
+        var generator = SeededRandom(seed)
         let size = Int.random(in: 1...60, using: &generator)
         func random() -> (PartitionSet, Set<Int>) {
             let numbers = Set((0..<Int.random(in: 0...size, using: &generator)).map { _ in Int.random(in: 0..<size, using: &generator) })

@@ -1,4 +1,5 @@
 import Cell
+import Support
 import Testing
 
 @Suite("records of the log")
@@ -37,7 +38,7 @@ struct RecordTests {
         bytes = Self.message.bytes
         for index in 18..<26 { bytes[index] = 0 }
         #expect(Record(bytes: bytes) == nil, "no user is 0")
-        var generator = Seeded(3)
+        var generator = SeededRandom(3)
         for _ in 0..<2_000 {
             let random = (0..<Int.random(in: 0...60, using: &generator)).map { _ in UInt8.random(in: 0...4, using: &generator) }
             if let record = Record(bytes: random) { #expect(record.bytes == random) }

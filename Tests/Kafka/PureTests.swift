@@ -201,6 +201,16 @@ struct KafkaConfigurationTests {
         #expect(member["enable.auto.offset.store"] == "false" && member["auto.offset.reset"] == "error" && member["group.id"] == "g")
     }
 
+    @Test("who reads at ease waits for much, or for a twentieth of a second")
+    func paces() {
+        let configuration = KafkaConfiguration(brokers: ["a:1"])
+        func fetching(_ pace: LogReader.Pace) -> [String?] {
+            let all = Dictionary(configuration.settings(for: .reader(pace)).map { ($0.name, $0.value) }) { $1 }
+            return [all["fetch.min.bytes"], all["fetch.wait.max.ms"], all["enable.partition.eof"]]
+        }
+        #expect(fetching(.prompt) == [nil, "100", "true"] && fetching(.relaxed) == ["65536", "50", "true"])
+    }
+
     @Test("whatever cell.yaml allows is allowed here, and what it takes from files is hidden here")
     func sameAsSpec() {
         #expect(KafkaProperties.allowed.union(KafkaProperties.secrets).subtracting(KafkaConfiguration.allowedProperties) == [])

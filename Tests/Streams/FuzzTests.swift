@@ -14,7 +14,7 @@ struct FuzzTests {
         let end = ContinuousClock.now + Self.duration
         var seed = Self.firstSeed, rounds = 0
         while ContinuousClock.now < end || rounds <= 10 {
-            var random = SeededRandom(seed: seed)
+            var random = SeededRandom(seed)
             if let problem = body(&random) {
                 Issue.record("FUZZ_SEED=\(seed): \(name): \(problem)")
                 return

@@ -1,3 +1,4 @@
+import Support
 import Testing
 @testable import Streams
 
@@ -31,7 +32,7 @@ struct MemoryTests {
 
     @Test("random timers against a sorted list", arguments: [1, 2, 3])
     func randomTimers(seed: UInt64) {
-        var random = SeededRandom(seed: seed)
+        var random = SeededRandom(seed)
         var queue = TimerQueue()
         var model: [(due: Int64, order: Int)] = []
         nonisolated(unsafe) var fired: [Int] = []
@@ -58,7 +59,7 @@ struct MemoryTests {
 
     @Test("a queue is what was appended, less what was dropped; empty it owns nothing", arguments: [1, 2, 3, 4])
     func queue(seed: UInt64) {
-        var random = SeededRandom(seed: seed)
+        var random = SeededRandom(seed)
         let pool = BlockPool()
         var queue = ByteQueue(), model: [UInt8] = []
         for _ in 0..<3000 {
@@ -89,22 +90,5 @@ struct MemoryTests {
         #expect(pool.usedBytes == given)
         pool.give(block, capacity: capacity)
         #expect(pool.usedBytes == 0)
-    }
-}
-
-/// SplitMix64: the same numbers for the same seed, everywhere.
-struct SeededRandom: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(seed: UInt64) {
-        state = seed
-    }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var mixed = state
-        mixed = (mixed ^ mixed >> 30) &* 0xbf58_476d_1ce4_e5b9
-        mixed = (mixed ^ mixed >> 27) &* 0x94d0_49bb_1331_11eb
-        return mixed ^ mixed >> 31
     }
 }

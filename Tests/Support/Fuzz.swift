@@ -4,7 +4,7 @@ import Testing
 public enum Fuzz {
     /// Tries `body` with one seed after the other; it returns what is wrong, or nil. A round that takes
     /// longer than 5 s each of three times is a hang: the machine may hold up one, hardly the same one again and again.
-    public static func run(_ name: String, atLeast rounds: Int = 10, _ body: (inout FuzzRandom) async throws -> String?) async rethrows {
+    public static func run(_ name: String, atLeast rounds: Int = 10, _ body: (inout SeededRandom) async throws -> String?) async rethrows {
         let first = environment("FUZZ_SEED").flatMap { UInt64($0) } ?? UInt64.random(in: 1...1_000_000_000)
         let end = ContinuousClock.now + .seconds(environment("FUZZ_SECONDS").flatMap { Int($0) } ?? 2)
         // Said before, since a trap says nothing.
@@ -23,10 +23,10 @@ public enum Fuzz {
         #expect(grown < 128 << 10, "\(name) keeps memory")
     }
 
-    private static func round(_ seed: UInt64, _ body: (inout FuzzRandom) async throws -> String?) async rethrows -> String? {
+    private static func round(_ seed: UInt64, _ body: (inout SeededRandom) async throws -> String?) async rethrows -> String? {
         var least = Duration.seconds(3_600)
         for _ in 0..<3 where least > .seconds(5) {
-            var random = FuzzRandom(seed)
+            var random = SeededRandom(seed)
             let began = ContinuousClock.now
             if let problem = try await body(&random) { return problem }
             least = min(least, began.duration(to: .now))
@@ -40,19 +40,8 @@ public enum Fuzz {
     }
 }
 
-/// SplitMix64 (Steele, Lea, Flood 2014), and what fuzzers draw from it.
-public struct FuzzRandom: RandomNumberGenerator {
-    private var state: UInt64
-    public init(_ seed: UInt64) { state = seed }
-
-    public mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94d0_49bb_1331_11eb
-        return mixed ^ (mixed >> 31)
-    }
-
+/// What fuzzers draw.
+extension SeededRandom {
     public mutating func chance(_ percent: Int) -> Bool { Int.random(in: 0..<100, using: &self) < percent }
     public mutating func number(_ range: ClosedRange<Int>) -> Int { Int.random(in: range, using: &self) }
 

@@ -2,7 +2,7 @@
 extension KafkaConfiguration {
     enum Role: Equatable {
         case producer
-        case reader
+        case reader(LogReader.Pace)
         case member(group: String)
         case queries
     }
@@ -14,7 +14,8 @@ extension KafkaConfiguration {
         all["client.id"] = clientID
         switch role {
         case .producer: all.merge(Self.producing) { $1 }
-        case .reader: all.merge(Self.reading) { $1 }
+        case .reader(.prompt): all.merge(Self.reading) { $1 }
+        case .reader(.relaxed): all.merge(Self.relaxedReading) { $1 }
         case .member(let group): all.merge(Self.membership) { $1 }; all["group.id"] = group
         case .queries: break
         }
@@ -54,6 +55,9 @@ extension KafkaConfiguration {
         "queued.min.messages": "1000000", "queued.max.messages.kbytes": "65536",
         "check.crcs": "true",
     ]
+
+    /// Fetches that carry much cost broker and library less; `fetch.wait.max.ms` is how far it may stay behind for that.
+    private static let relaxedReading: [String: String] = reading.merging(["fetch.min.bytes": "65536", "fetch.wait.max.ms": "50"]) { $1 }
 
     private static let membership: [String: String] = reading.merging([
         "partition.assignment.strategy": "range", "enable.auto.offset.store": "false",

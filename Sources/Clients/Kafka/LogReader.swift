@@ -9,7 +9,7 @@ import Synchronization
 ///
 /// Close it when done: its thread keeps it alive. Connections end when nobody keeps it any more.
 public final class LogReader: Sendable {
-    private enum Command { case start(Int32, at: Int64), stop(Int32) }
+    enum Command { case start(Int32, at: Int64), stop(Int32) }
 
     private struct Inbox {
         var commands: [Command] = []
@@ -22,10 +22,18 @@ public final class LogReader: Sendable {
     private let reading = Mutex(ReadingPositions())
     private let pendingErrors: PendingErrors
 
+    /// How soon a record is handed over after the log took it.
+    public enum Pace: Sendable {
+        /// At once.
+        case prompt
+        /// With others of the last 50 ms, unless 64 KiB of them come before.
+        case relaxed
+    }
+
     /// - Parameter onEvents: never empty; called on the reader's own thread.
     /// - Throws: `.configuration`. A cluster that cannot be reached is no error here.
     public init(
-        _ configuration: KafkaConfiguration, topic name: String,
+        _ configuration: KafkaConfiguration, topic name: String, pace: Pace = .prompt,
         onLog: (@Sendable (LibraryLogLine) -> Void)? = nil,
         onEvents: @escaping @Sendable ([LogEvent]) -> Void
     ) throws(KafkaError) {
@@ -33,7 +41,7 @@ public final class LogReader: Sendable {
         var callbacks = Callbacks()
         if let onLog { callbacks.onLog = onLog }
         callbacks.onError = { errors.add($0) }
-        let client = try Handle(RD_KAFKA_CONSUMER, configuration, role: .reader, callbacks: callbacks)
+        let client = try Handle(RD_KAFKA_CONSUMER, configuration, role: .reader(pace), callbacks: callbacks)
         pendingErrors = errors
         topic = try TopicHandle(client, name)
         queue = QueueHandle(new: client)
@@ -60,7 +68,7 @@ public final class LogReader: Sendable {
         queue.wake()
     }
 
-    private func command(_ commands: [Command]) {
+    func command(_ commands: [Command]) {
         inbox.withLock { $0.commands += commands }
         queue.wake()
     }

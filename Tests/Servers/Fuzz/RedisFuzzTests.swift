@@ -74,7 +74,7 @@ struct RedisFuzzTests {
         try await process.stop()
     }
 
-    private func fill(_ client: RedisClient, _ keys: RedisKeys, _ random: inout FuzzRandom) async throws {
+    private func fill(_ client: RedisClient, _ keys: RedisKeys, _ random: inout SeededRandom) async throws {
         let log = CoreBench.log.description
         let fields: [(String, String, String)] = [
             (keys.settings, "json", Self.settings), (keys.settings, "overrides", #"{"revision":2,"values":{"moves.grace":"7s"}}"#),

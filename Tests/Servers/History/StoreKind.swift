@@ -52,26 +52,13 @@ func cassandraStore(port: Int, keyspace: String, _ change: (inout CassandraConfi
     return try CassandraHistoryStore(CassandraSession(configuration), .init(keyspace: keyspace, replicationFactor: 1))
 }
 
-/// Numbers that look random and are the same for the same seed.
-struct Seeded: RandomNumberGenerator {
-    private var state: UInt64
-    init(_ seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var z = (state ^ (state >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
-        return z ^ (z >> 31)
-    }
-}
-
 /// Makes users, logs and rows for tests.
 struct Sample {
-    var random: Seeded
+    var random: SeededRandom
     let start_ms: Int64 = 1_764_000_000_000
     let partitions = 12
 
-    init(_ seed: UInt64) { random = Seeded(seed) }
+    init(_ seed: UInt64) { random = SeededRandom(seed) }
 
     /// A log of its own also beside other runs of the same seed.
     func log() -> LogID {
@@ -97,7 +84,7 @@ func user(_ number: UInt64) -> UserID {
 extension Sample {
     /// The same for the same time.
     func logUUID(at time_ms: Int64) -> UUIDv7 {
-        var random = Seeded(42)
+        var random = SeededRandom(42)
         return UUIDv7(time_ms: time_ms, using: &random)
     }
 }

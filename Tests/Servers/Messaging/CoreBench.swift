@@ -146,7 +146,7 @@ final class CoreBench {
         now.monotonic_ms = monotonic_ms
     }
 
-    private func gather() { actions += core.takeActions() }
+    func gather() { actions += core.takeActions() }
 
     /// The actions since the last look.
     @discardableResult

@@ -71,7 +71,7 @@ final class ModelServer {
             if hasProducer { queue.append(Queued(partition: partition, bytes: bytes, ticket: ticket)) }
         case .askEnd(let partition, let query):
             core.endAnswered(partition, query: query, end: Int64(model.logs[Int(partition.number)].count), at: model.now)
-        case .startReading, .stopReading, .readAssignment, .probe, .report, .acknowledged: break
+        case .startReading, .stopReading, .pace, .readAssignment, .probe, .report, .acknowledged: break
         }
     }
 

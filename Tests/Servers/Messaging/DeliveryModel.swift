@@ -1,4 +1,5 @@
 import Cell
+import Support
 
 @testable import Servers
 
@@ -20,7 +21,7 @@ final class DeliveryModel {
     static let log = CoreBench.log
     static let sender: UInt64 = 42
     let rules: Rules
-    var random: SplitMix
+    var random: SeededRandom
     var now = Now(monotonic_ms: 0, wall_ms: CoreBench.began_ms + 3_600_000)
     var logs: [[LogEntry]]
     var servers: [ModelServer] = []
@@ -31,7 +32,7 @@ final class DeliveryModel {
 
     init(seed: UInt64, rules: Rules = Rules()) {
         self.rules = rules
-        random = SplitMix(seed: seed)
+        random = SeededRandom(seed)
         logs = Array(repeating: [], count: partitions)
         sender = ModelSender(messages: 14)
         servers = (0..<2).map { ModelServer(number: $0 + 1, partitions: partitions, now: now) }

@@ -1,4 +1,5 @@
 import Cell
+import Support
 import Testing
 
 @testable import Servers
@@ -135,6 +136,40 @@ struct ReadingTests {
         #expect(bench.frames(to: stream).isEmpty)
         bench.assign(epoch: 2) { $0.owns = PartitionSet(all: 4) }
         #expect(bench.frames(to: stream).map(\.word) == ["opened", "message 68", "message 69", "alive 70"])
+    }
+
+    // MARK: at which pace
+
+    @Test("a standby reads at ease, whoever has clients or is about to have them promptly")
+    func paces() {
+        let bench = CoreBench()
+        func paces() -> [ReadingPace] { bench.take().compactMap { if case .pace(Partition(2), let pace) = $0 { pace } else { nil } } }
+        bench.assign(epoch: 1, theirs: PartitionSet(all: 4)) { $0.shadows = PartitionSet(all: 4) }
+        #expect(paces() == [.relaxed])
+        bench.begin(Partition(2), start: 0, end: 0)
+        bench.core.readingFailed(Partition(2), at: bench.now)
+        bench.gather()
+        #expect(paces() == [.relaxed], "a reading begins promptly, also one that begins again")
+        bench.assign(epoch: 2) { $0.owns = PartitionSet(all: 4) }
+        #expect(paces() == [.prompt])
+        bench.assign(epoch: 3, theirs: PartitionSet(all: 4)) { $0.leaves = PartitionSet(all: 4) }
+        #expect(paces() == [])
+        bench.assign(epoch: 4, theirs: PartitionSet(all: 4)) { $0.shadows = PartitionSet(all: 4) }
+        #expect(paces() == [.relaxed])
+        bench.assign(epoch: 5, theirs: PartitionSet(all: 4)) { $0.opens = PartitionSet(all: 4) }
+        #expect(paces() == [.prompt])
+    }
+
+    @Test("a standby that still has clients serves them promptly")
+    func paceWithClients() {
+        let bench = CoreBench.owner()
+        let stream = bench.opened(42)
+        bench.take()
+        bench.assign(epoch: 2, theirs: PartitionSet(all: 4)) { $0.shadows = PartitionSet(all: 4) }
+        let relaxed = bench.take().compactMap { if case .pace(let partition, .relaxed) = $0 { partition } else { nil } }
+        #expect(relaxed.count == 3 && !relaxed.contains(bench.partition(42)))
+        bench.pass(100)
+        #expect(bench.frames(to: stream).map(\.word) == ["moved other:1"])
     }
 
     // MARK: replay
@@ -286,7 +321,7 @@ struct ReadingTests {
 
     @Test("a window finds one user's records, whatever was let go", arguments: 0..<20)
     func windowModel(seed: Int) {
-        var random = SplitMix(seed: UInt64(seed))
+        var random = SeededRandom(UInt64(seed))
         var window = RecentWindow(start: 10)
         var all: [(offset: Int64, users: [UInt64])] = []
         for offset in 10..<400 as Range<Int64> where Int.random(in: 0..<3, using: &random) > 0 {
@@ -301,18 +336,5 @@ struct ReadingTests {
                 #expect(window.next(for: UserID(user)!, from: from)?.offset == expected, "seed \(seed), user \(user), from \(from)")
             }
         }
-    }
-}
-
-/// Random numbers that a seed repeats (https://prng.di.unimi.it/splitmix64.c).
-struct SplitMix: RandomNumberGenerator {
-    private var state: UInt64
-    init(seed: UInt64) { state = seed }
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94d0_49bb_1331_11eb
-        return mixed ^ (mixed >> 31)
     }
 }

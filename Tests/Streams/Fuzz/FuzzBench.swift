@@ -1,3 +1,5 @@
+import Support
+
 @testable import Streams
 
 /// Connections without sockets, fed by random peers, and what must hold whatever they send.

@@ -1,3 +1,5 @@
+import Support
+
 @testable import Streams
 
 /// Random bytes that look like HTTP/2 often enough to get far.

@@ -88,7 +88,7 @@ extension MessagingCore {
 
     private func change(_ partition: PartitionLog, to role: PartitionLog.Role) {
         let old = partition.role
-        partition.role = role
+        take(role, partition)
         if role == .owns {
             partition.leaving = nil
             if old != .owns { watchSilence(of: partition) }
@@ -96,6 +96,10 @@ extension MessagingCore {
             leave(partition)
         }
         retireIfUnused(partition.partition)
+    }
+
+    func take(_ role: PartitionLog.Role, _ partition: PartitionLog) {
+        if let pace = partition.take(role) { act(.pace(partition.partition, pace)) }
     }
 
     /// Stops reading what nobody wants any more.

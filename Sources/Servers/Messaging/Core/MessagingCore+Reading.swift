@@ -42,8 +42,9 @@ extension MessagingCore {
         for conversation in partition.everyListener { finish(conversation, .unavailable("partition \(number) is read afresh")) }
         guard partitions[number] != nil else { return }
         stopReading(partition)
-        startReading(number, of: log).role = role
-        if role == .owns { watchSilence(of: partitions[number] ?? partition) }
+        let again = startReading(number, of: log)
+        take(role, again)
+        if role == .owns { watchSilence(of: again) }
     }
 
     /// - Parameter next: below it everything has been handed over, when the log's end was reached.

@@ -11,7 +11,8 @@ final class PartitionLog {
 
     let partition: Partition
     let reading: UInt64
-    var role = Role.none
+    private(set) var role = Role.none
+    private var pace = ReadingPace.prompt
     var once: OnceRule
     var window = RecentWindow(start: 0)
     /// The next offset to read. Nil until the reading has begun.
@@ -48,6 +49,15 @@ final class PartitionLog {
         self.reading = reading
         self.once = once
         stirred_ms = now.monotonic_ms
+    }
+
+    /// - Returns: the pace to read at from now on; nil: as before.
+    func take(_ role: Role) -> ReadingPace? {
+        self.role = role
+        // Clients that are still here are served as before.
+        let wanted = role == .shadows && listeners.isEmpty ? ReadingPace.relaxed : .prompt
+        defer { pace = wanted }
+        return wanted == pace ? nil : wanted
     }
 
     /// The reading begins at `start`; `end` was the log's end before that. `isWhole`: there is nothing before `start`.

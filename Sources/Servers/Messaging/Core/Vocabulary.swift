@@ -52,6 +52,14 @@ enum ReadingStart: Equatable, Sendable {
     case beginning
 }
 
+/// How soon a record is handed over after the log took it.
+enum ReadingPace: Equatable, Sendable {
+    /// At once: clients wait for it.
+    case prompt
+    /// Together with others, for broker, library and this server a fraction of the work: nobody waits for it.
+    case relaxed
+}
+
 /// What the core wants done. The shell does it in this order and decides nothing.
 enum Action: Equatable, Sendable {
     /// `frame` is an encoded ServerFrame with gRPC's prefix. It has room beyond the client's bound; where also that is full: `overflowed`.
@@ -68,6 +76,8 @@ enum Action: Equatable, Sendable {
     /// Answer with `readingBegan`, then with `records`, until `stopReading`. `reading` tells one from an earlier one of the partition.
     case startReading(Partition, reading: UInt64, from: ReadingStart)
     case stopReading(Partition)
+    /// How soon a record is to be handed over from now on, see ``ReadingPace``. A reading begins promptly.
+    case pace(Partition, ReadingPace)
     /// Ask the log for this partition's end now; answer with `endAnswered`.
     case askEnd(Partition, query: UInt64)
     /// Read the assignment again; answer with `assigned` when there is one, then with `assignmentWasRead`, within 2 s also without.

@@ -3,7 +3,7 @@ import Dispatch
 import Kafka
 import Streams
 
-/// The cell's topic as one server's loop uses it: one producer, replaced when it fails, and one reader of many partitions. Loop thread only.
+/// The cell's topic as one server's loop uses it: one producer, replaced when it fails, and one reader of many partitions, each at its pace. Loop thread only.
 final class LogLink: @unchecked Sendable {
     // Why @unchecked: used on its loop's thread only; Kafka's threads and answers come through `loop.execute`.
     let core: MessagingCore
@@ -15,7 +15,7 @@ final class LogLink: @unchecked Sendable {
     private var producer: ProducerState = .none
     private var generation = 0
     private var losses = 0
-    private var reader: LogReader?
+    private var reader: PacedReader?
     private var readings: [Partition: Reading] = [:]
     private var wantedStarts: [(partition: Partition, reading: UInt64, start: ReadingStart)] = []
     private var wantedEnds: [Int32: UInt64] = [:]
@@ -43,8 +43,9 @@ final class LogLink: @unchecked Sendable {
         enum Stage { case lookingUp, reading, stopping }
         var number: UInt64
         var stage: Stage
+        var pace = LogReader.Pace.prompt
         /// What is to begin when `stopping` is over.
-        var next: (reading: UInt64, start: ReadingStart)?
+        var next: (reading: UInt64, start: ReadingStart, pace: LogReader.Pace)?
         var watchedPosition: Int64?
     }
 
@@ -65,11 +66,11 @@ final class LogLink: @unchecked Sendable {
         connection += 1
         let connection = connection
         do {
-            reader = try LogReader(kafka, topic: configuration.topic) { [self, batches, loop] events in
+            reader = try PacedReader(kafka, topic: configuration.topic) { [self, batches, loop] pace, events in
                 batches.wait()
                 loop.execute { [self] in
                     batches.signal()
-                    if connection == self.connection { take(events) }
+                    if connection == self.connection { take(reader?.sift(events, from: pace) ?? []) }
                 }
             }
             startProducer()
@@ -183,7 +184,7 @@ final class LogLink: @unchecked Sendable {
 
     func startReading(_ partition: Partition, reading: UInt64, from start: ReadingStart) {
         if var old = readings[partition], old.stage == .stopping {
-            old.next = (reading, start)
+            old.next = (reading, start, .prompt)
             readings[partition] = old
         } else {
             readings[partition] = Reading(number: reading, stage: .lookingUp)
@@ -198,9 +199,18 @@ final class LogLink: @unchecked Sendable {
         case .lookingUp: readings[partition] = nil
         case .reading:
             readings[partition]?.stage = .stopping
-            reader?.stop([partition.number])
+            reader?.stop(partition.number)
         case .stopping: readings[partition]?.next = nil
         }
+    }
+
+    func pace(_ partition: Partition, _ pace: ReadingPace) {
+        guard var reading = readings[partition] else { return }
+        let pace = LogReader.Pace(pace)
+        if reading.stage == .stopping { reading.next?.pace = pace } else { reading.pace = pace }
+        readings[partition] = reading
+        guard reading.stage == .reading, let position = core.partitions[partition]?.position else { return }
+        reader?.change(partition.number, to: pace, from: position)
     }
 
     func askEnd(_ partition: Partition, query: UInt64) { wantedEnds[partition.number] = query }
@@ -224,7 +234,7 @@ final class LogLink: @unchecked Sendable {
 
     /// - Parameter bounds: for each partition where to start, and the end before that. Those that are missing did not answer.
     func startsAnswered(_ wanted: [Int32: UInt64], from_ms: Int64?, _ bounds: [Int32: (start: Int64, end: Int64)]) {
-        var begin: [Int32: Int64] = [:]
+        var begin: [Int32: (offset: Int64, pace: LogReader.Pace)] = [:]
         var missing: [Int32: UInt64] = [:]
         for (number, reading) in wanted.sorted(by: { $0.key < $1.key }) {
             let partition = Partition(number)
@@ -234,7 +244,7 @@ final class LogLink: @unchecked Sendable {
                 continue
             }
             readings[partition]?.stage = .reading
-            begin[number] = found.start
+            begin[number] = (found.start, readings[partition]?.pace ?? .prompt)
             core.readingBegan(partition, reading: reading, start: found.start, end: found.end, at: SystemClock.now)
         }
         reader?.start(begin)
@@ -281,6 +291,7 @@ final class LogLink: @unchecked Sendable {
         readings[partition] = nil
         if let next = old.next {
             startReading(partition, reading: next.reading, from: next.start)
+            readings[partition]?.pace = next.pace
             flush()
         }
     }
@@ -303,10 +314,14 @@ final class LogLink: @unchecked Sendable {
         }
         // An end below what was read: the operator sees it in this server's report, and makes a new log. A jump is read again.
         if let bounds, position <= bounds.end {
-            reader?.start([number: position])
+            restart(partition, at: position)
         } else {
             _ = loop.schedule(after: .seconds(1)) { [questions] in questions.ask(.bounds(number, position: position)) }
         }
+    }
+
+    private func restart(_ partition: Partition, at position: Int64) {
+        reader?.start([partition.number: (position, readings[partition]?.pace ?? .prompt)])
     }
 
     private func watch() {
@@ -324,9 +339,18 @@ final class LogLink: @unchecked Sendable {
             let partition = Partition(number)
             guard var reading = readings[partition], reading.stage == .reading, let position = core.partitions[partition]?.position else { continue }
             lags[partition] = max(0, end - position)
-            if position < end, reading.watchedPosition == position { reader?.start([number: position]) }
+            if position < end, reading.watchedPosition == position { restart(partition, at: position) }
             reading.watchedPosition = position
             readings[partition] = reading
+        }
+    }
+}
+
+extension LogReader.Pace {
+    fileprivate init(_ pace: ReadingPace) {
+        switch pace {
+        case .prompt: self = .prompt
+        case .relaxed: self = .relaxed
         }
     }
 }

@@ -90,6 +90,7 @@ final class MessagingService: GRPCService, @unchecked Sendable {
         case .produce(let partition, let record, let ticket): log.produce(record, to: partition, ticket: ticket)
         case .startReading(let partition, let reading, let start): log.startReading(partition, reading: reading, from: start)
         case .stopReading(let partition): log.stopReading(partition)
+        case .pace(let partition, let pace): log.pace(partition, pace)
         case .askEnd(let partition, let query): log.askEnd(partition, query: query)
         case .readAssignment: questions.ask(.assignment)
         case .probe(let incarnation, let http): questions.ask(.health(incarnation, http: http))

@@ -1,9 +1,9 @@
-/// SplitMix64 (Steele, Lea, Flood 2014): the same numbers for the same seed.
-struct Seeded: RandomNumberGenerator {
+/// SplitMix64 (Steele, Lea, Flood 2014): the same numbers for the same seed, everywhere.
+public struct SeededRandom: RandomNumberGenerator, Sendable {
     private var state: UInt64
-    init(_ seed: UInt64) { state = seed }
+    public init(_ seed: UInt64) { state = seed }
 
-    mutating func next() -> UInt64 {
+    public mutating func next() -> UInt64 {
         state &+= 0x9e37_79b9_7f4a_7c15
         var mixed = state
         mixed = (mixed ^ (mixed >> 30)) &* 0xbf58_476d_1ce4_e5b9
