@@ -1,3 +1,4 @@
+import Dispatch
 import Glibc
 import Support
 import TLS
@@ -245,6 +246,35 @@ struct ServerTests {
         peer.send([22, 3, 1, 2, 0])
         #expect(await peer.readUntilClosed())
         try await eventually { stage.counters.greetingTimeouts == 1 }
+    }
+
+    @Test("of a crowd that came at once some begin in each tick, and who has left meanwhile costs no handshake")
+    func crowd() async throws {
+        let stage = try TestServer()
+        let gate = DispatchSemaphore(value: 0)
+        stage.loops[0].execute { gate.wait() }
+        var peers = try (0..<200).map { _ in try RawPeer(port: stage.port) }
+        // The last hundred give up while the server is busy.
+        peers.removeLast(100)
+        let before = stage.counters.waits
+        gate.signal()
+        try await eventually { stage.counters.accepted == 200 && stage.counters.inLine == 0 && stage.counters.openConnections == 100 }
+        #expect(stage.counters.leftInLine == 100)
+        #expect(stage.counters.waits - before >= 100 / 32)
+        withExtendedLifetime(peers) {}
+    }
+
+    @Test("a server that stops closes who waits in line")
+    func lineEnds() async throws {
+        let stage = try TestServer()
+        let gate = DispatchSemaphore(value: 0)
+        stage.loops[0].execute { gate.wait() }
+        let peers = try (0..<100).map { _ in try RawPeer(port: stage.port) }
+        let server = stage.server
+        let stopped = Task.detached { server.stop() }
+        gate.signal()
+        await stopped.value
+        for peer in peers { #expect(await peer.readUntilClosed()) }
     }
 
     @Test("s_client resumes with its ticket, also after the certificate was renewed")

@@ -24,6 +24,10 @@ public final class Fleet: @unchecked Sendable {
     private let began = ContinuousClock.now
     private var generator: SplitMix64
     private(set) var devices: [Device] = []
+    /// How many of `devices`, the first ones, have begun; and how many of these were opened once.
+    private var begun = 0, arrived = 0
+    /// Devices that begin side by side. All of 18,000 would share one thread here: each would have been given up before it came to its turn.
+    private static let beginners = 500
     private var users: [UserID] = []
     public internal(set) var ledger = Ledger()
     /// From being due to being delivered on the receiver's first device.
@@ -134,6 +138,7 @@ public final class Fleet: @unchecked Sendable {
             users.append(user)
             for number in 0..<size.devices { enlist(number, of: user) }
         }
+        beginMore()
         repeatEvery(.milliseconds(100)) { $0.devices.forEach { $0.tick() } }
         repeatEvery(.milliseconds(2)) { $0.sendWhatIsDue() }
     }
@@ -148,7 +153,13 @@ public final class Fleet: @unchecked Sendable {
         devices.append(device)
         openings.append([])
         ledger.enlist(index, of: user)
-        device.start()
+    }
+
+    private func beginMore() {
+        while begun < devices.count, begun - arrived < Self.beginners {
+            begun += 1
+            devices[begun - 1].start()
+        }
     }
 
     private func repeatEvery(_ interval: Duration, _ work: @escaping (Fleet) -> Void) {
@@ -188,7 +199,9 @@ public final class Fleet: @unchecked Sendable {
         case .deliver(let message): delivered(message, on: index, device)
         case .refused(_, let id, _): ledger.refused(id)
         case .opened(_, let address):
+            if openings[index].isEmpty { arrived += 1 }
             openings[index].append(Opening(at: now, address: address))
+            beginMore()
             if let since = movingSince.removeValue(forKey: index) { gaps.add(now - since) }
         case .moved:
             moves += 1

@@ -45,6 +45,13 @@ enum Socket {
         return address
     }
 
+    /// Whether the peer has closed or reset the connection.
+    static func hasLeft(_ descriptor: Int32) -> Bool {
+        // POLLRDHUP has EPOLLRDHUP's value, and is hidden behind _GNU_SOURCE.
+        var watched = pollfd(fd: descriptor, events: Int16(EPOLLRDHUP.rawValue), revents: 0)
+        return poll(&watched, 1, 0) > 0
+    }
+
     /// A listening socket and its port. Accepted sockets inherit its options.
     /// - Throws: `addressTaken`, `unresolved`, `system`.
     static func listen(host: String, port: UInt16) throws(StreamError) -> (Int32, UInt16) {

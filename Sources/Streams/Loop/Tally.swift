@@ -30,9 +30,9 @@ extension StreamCounters {
 
     private static var fields: [WritableKeyPath<StreamCounters, Int>] {
         [
-            \.openConnections, \.openStreams, \.accepted, \.turnedAway, \.begun, \.messagesReceived, \.messagesSent, \.bytesReceived, \.bytesSent,
-            \.receiveCalls, \.sendCalls, \.waits, \.overflows, \.refusedStreams, \.greetingTimeouts, \.keepaliveTimeouts, \.protocolErrors,
-            \.tlsFailures, \.tlsResumed, \.openBlockBytes, \.trims, \.trimTime_ns,
+            \.openConnections, \.openStreams, \.accepted, \.inLine, \.leftInLine, \.turnedAway, \.begun, \.messagesReceived, \.messagesSent,
+            \.bytesReceived, \.bytesSent, \.receiveCalls, \.sendCalls, \.waits, \.overflows, \.refusedStreams, \.greetingTimeouts, \.keepaliveTimeouts,
+            \.protocolErrors, \.tlsFailures, \.tlsResumed, \.openBlockBytes, \.trims, \.trimTime_ns,
         ]
     }
 }

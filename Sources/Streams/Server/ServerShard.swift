@@ -14,6 +14,12 @@ final class ServerShard: ConnectionOwner {
     private var drained: (() -> Void)?
     private var isDraining = false
     private let closed: @Sendable () -> Void
+    /// Connections that were accepted and whose turn has not come, the longest wait first.
+    private var line: ArraySlice<Int32> = []
+    private var isTurnDue = false
+    /// How many begin in one tick. When thousands come at once, each handshake is through soon after it has begun instead of all of them at the end,
+    /// when many have been given up; and who is here already waits a few milliseconds for them, not for all.
+    private static let turn = 32
 
     /// - Parameter closed: told for every connection that ended.
     init(loop: EventLoop, service: any GRPCService, configuration: ServerConfiguration, closed: @escaping @Sendable () -> Void) {
@@ -27,14 +33,43 @@ final class ServerShard: ConnectionOwner {
     /// From now on its counts are published.
     func begin() { loop.state.add(tally) }
 
-    /// A new connection. During a drain it is closed at once.
-    func take(_ descriptor: Int32) {
-        guard !isDraining else {
-            close(descriptor)
-            return closed()
+    /// New connections. During a drain they are closed at once.
+    func take(_ descriptors: [Int32]) {
+        tally.count.accepted += descriptors.count
+        line += descriptors
+        if isDraining { closeLine() } else if !isTurnDue { serveLine(isLate: false) }
+    }
+
+    private func serveLine(isLate: Bool) {
+        isTurnDue = false
+        var places = Self.turn
+        while places > 0, let descriptor = line.popFirst() {
+            guard !isLate || !Socket.hasLeft(descriptor) else {
+                tally.count.leftInLine += 1
+                close(descriptor)
+                closed()
+                continue
+            }
+            places -= 1
+            begin(descriptor)
         }
+        tally.count.inLine = line.count
+        guard !line.isEmpty else { return line = [] }
+        isTurnDue = true
+        _ = loop.schedule(after: .zero) { [weak self] in self?.serveLine(isLate: true) }
+    }
+
+    private func closeLine() {
+        for descriptor in line {
+            close(descriptor)
+            closed()
+        }
+        line = []
+        tally.count.inLine = 0
+    }
+
+    private func begin(_ descriptor: Int32) {
         let state = loop.state
-        tally.count.accepted += 1
         let connection = Connection(state: state, rules: rules, tally: tally, owner: self)
         if let age = rules.maximumAge {
             connection.ageLimit = state.now + .nanoseconds(Int64(Double(age.nanoseconds) * Double.random(in: 0.9...1.1)))
@@ -108,6 +143,7 @@ final class ServerShard: ConnectionOwner {
     /// GOAWAY to everybody; after `grace` the streams that are left end with UNAVAILABLE.
     func drain(grace: Duration, done: @escaping () -> Void) {
         isDraining = true
+        closeLine()
         drained = done
         for connection in connections { connection.leave() }
         _ = loop.state.timers.schedule(at: .now() + grace) { [weak self] in self?.endAll() }
@@ -126,6 +162,7 @@ final class ServerShard: ConnectionOwner {
 
     func stop() {
         isDraining = true
+        closeLine()
         for connection in connections {
             for stream in connection.streams { stream.endForDrain() }
             connection.output.goAway(last: connection.lastPeerStream, .none, "the server stops", connection.state.pool)

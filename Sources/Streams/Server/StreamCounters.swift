@@ -9,6 +9,8 @@ public enum FloodKind: String, Sendable, CaseIterable {
 public struct StreamCounters: Sendable, Equatable {
     public var openConnections = 0, openStreams = 0
     public var accepted = 0, turnedAway = 0, begun = 0
+    /// Accepted connections whose handshake has not begun, and those whose peer had gone before it did.
+    public var inLine = 0, leftInLine = 0
     public var messagesReceived = 0, messagesSent = 0
     public var bytesReceived = 0, bytesSent = 0
     /// System calls: what the layer costs.

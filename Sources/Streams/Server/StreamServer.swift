@@ -107,9 +107,9 @@ public final class StreamServer: @unchecked Sendable {
         }
         for (index, share) in shares.enumerated() where !share.isEmpty {
             if index == 0 {
-                for descriptor in share { shards[0].take(descriptor) }
+                shards[0].take(share)
             } else {
-                loops[index].execute { [self] in for descriptor in share { shards[index].take(descriptor) } }
+                loops[index].execute { [self] in shards[index].take(share) }
             }
         }
     }

@@ -17,7 +17,9 @@ final class LogLink: @unchecked Sendable {
     private var losses = 0
     private var reader: PacedReader?
     private var readings: [Partition: Reading] = [:]
-    private var wantedStarts: [(partition: Partition, reading: UInt64, start: ReadingStart)] = []
+    private var wantedStarts: [WantedStart] = []
+    /// Starts that have time.
+    private var postponed: [Partition: WantedStart] = [:]
     private var wantedEnds: [Int32: UInt64] = [:]
     /// Records that were read and wait for the loop: the reader's thread stops when there are too many.
     private let batches = DispatchSemaphore(value: 4)
@@ -39,6 +41,8 @@ final class LogLink: @unchecked Sendable {
         }
     }
 
+    private typealias WantedStart = (partition: Partition, reading: UInt64, start: ReadingStart)
+
     private struct Reading {
         enum Stage { case lookingUp, reading, stopping }
         var number: UInt64
@@ -51,6 +55,8 @@ final class LogLink: @unchecked Sendable {
 
     /// Comes back with the record that warms a producer up.
     private static let warmUp: Ticket = .max
+    /// How long a start waits that has time.
+    private static let ease = Duration.milliseconds(500)
 
     init(_ configuration: MessagingConfiguration, core: MessagingCore, loop: EventLoop, questions: Questions) {
         self.configuration = configuration
@@ -194,6 +200,7 @@ final class LogLink: @unchecked Sendable {
 
     func stopReading(_ partition: Partition) {
         lags[partition] = nil
+        postponed[partition] = nil
         guard let old = readings[partition] else { return }
         switch old.stage {
         case .lookingUp: readings[partition] = nil
@@ -209,6 +216,8 @@ final class LogLink: @unchecked Sendable {
         let pace = LogReader.Pace(pace)
         if reading.stage == .stopping { reading.next?.pace = pace } else { reading.pace = pace }
         readings[partition] = reading
+        // Who waited at ease for its start waits no longer.
+        if reading.stage == .lookingUp, pace == .prompt, let start = postponed.removeValue(forKey: partition) { wantedStarts.append(start) }
         guard reading.stage == .reading, let position = core.partitions[partition]?.position else { return }
         reader?.change(partition.number, to: pace, from: position)
     }
@@ -221,6 +230,11 @@ final class LogLink: @unchecked Sendable {
             questions.ask(.ends(wantedEnds))
             wantedEnds = [:]
         }
+        postpone()
+        askStarts()
+    }
+
+    private func askStarts() {
         guard !wantedStarts.isEmpty else { return }
         var byStart: [Int64?: [Int32: UInt64]] = [:]
         for wanted in wantedStarts {
@@ -230,6 +244,24 @@ final class LogLink: @unchecked Sendable {
         }
         wantedStarts = []
         for (from_ms, readings) in byStart { questions.ask(.starts(readings, from_ms: from_ms)) }
+    }
+
+    /// A standby begins when somebody has failed: reading back minutes of the log would take from the clients who return at this moment what they need.
+    private func postpone() {
+        let atEase = wantedStarts.filter { readings[$0.partition]?.pace == .relaxed }
+        guard !atEase.isEmpty else { return }
+        wantedStarts.removeAll { readings[$0.partition]?.pace == .relaxed }
+        for start in atEase { postponed[start.partition] = start }
+        _ = loop.schedule(after: Self.ease) { [weak self] in self?.askPostponed(atEase) }
+    }
+
+    private func askPostponed(_ starts: [WantedStart]) {
+        wantedStarts += starts.filter { start in
+            guard postponed[start.partition]?.reading == start.reading else { return false }
+            postponed[start.partition] = nil
+            return true
+        }
+        askStarts()
     }
 
     /// - Parameter bounds: for each partition where to start, and the end before that. Those that are missing did not answer.
