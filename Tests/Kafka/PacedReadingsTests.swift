@@ -77,7 +77,7 @@ struct PacedReadingsTests {
         }
     }
 
-    @Test("random changes, delays and failures leave no hole and one reader", arguments: 1...1_000)
+    @Test("random changes, delays and failures leave no hole and one reader", arguments: 1...2_000)
     func random(seed: UInt64) {
         var random = SeededRandom(seed)
         var model = Model()

@@ -68,7 +68,7 @@ struct PacedReadings {
             switch event {
             case .record(let record): arrived(record.partition, from: pace, &orders)
             case .caughtUp(let partition, _): arrived(partition, from: pace, &orders)
-            case .failed(let partition, _): failed(partition, from: pace)
+            case .failed(let partition, _): failed(partition, from: pace, &orders)
             case .stopped(let partition): stopped(partition)
             case .error: true
             }
@@ -79,18 +79,22 @@ struct PacedReadings {
     private mutating func arrived(_ partition: Int32, from pace: LogReader.Pace, _ orders: inout [Order]) -> Bool {
         guard let part = parts[partition], part.reader != nil else { return false }
         // Also of a reader that is being stopped: it may be wanted again before it obeys, and what follows must follow what it told here.
-        if part.reader == pace, let predecessor = part.predecessor {
-            orders.append(Order(pace: predecessor, partition: partition))
-            parts[partition]?.predecessor = nil
-            parts[partition]?.stops += 1
-        }
+        if part.reader == pace { dismissPredecessor(partition, &orders) }
         return true
     }
 
-    private mutating func failed(_ partition: Int32, from pace: LogReader.Pace) -> Bool {
+    private mutating func failed(_ partition: Int32, from pace: LogReader.Pace, _ orders: inout [Order]) -> Bool {
         guard parts[partition]?.reader != pace else { return true }
-        if parts[partition]?.predecessor == pace { parts[partition]?.predecessor = nil }
+        // It may have been started again since it told so.
+        if parts[partition]?.predecessor == pace { dismissPredecessor(partition, &orders) }
         return false
+    }
+
+    private mutating func dismissPredecessor(_ partition: Int32, _ orders: inout [Order]) {
+        guard let predecessor = parts[partition]?.predecessor else { return }
+        orders.append(Order(pace: predecessor, partition: partition))
+        parts[partition]?.predecessor = nil
+        parts[partition]?.stops += 1
     }
 
     private mutating func stopped(_ partition: Int32) -> Bool {

@@ -188,6 +188,28 @@ extension OperatorTests {
             #expect(driver.present.isEmpty)
         }
 
+        @Test("operators that write one record at the same moment leave a whole one")
+        func recordOfTwo() async throws {
+            let records = ServerRecords(folder: folder.path)
+            let long = String(repeating: "long ", count: 2_000)
+            let record = ServerRecord(server: life.id, incarnation: life.incarnation, zone: "a", started_ms: 0, reason: long)
+            try records.save(record)
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for _ in 0..<2 { group.addTask { for _ in 0..<1_000 { try records.save(record) } } }
+                group.addTask {
+                    for _ in 0..<1_000 {
+                        let damaged = try records.load().damaged
+                        #expect(damaged.isEmpty)
+                    }
+                }
+                try await group.waitForAll()
+            }
+            let loaded = try records.load()
+            #expect(loaded.records == [record])
+            let names = try Files.names(in: folder.path)
+            #expect(names == [record.fileName], "nothing half written is left")
+        }
+
         @Test("logs stay small: full ones are cut with some older parts kept, those of the long dead go")
         func rotation() throws {
             var logs = ServerLogs(folder: folder.path)

@@ -61,29 +61,32 @@ enum Files {
         return stat(path, &info) == 0 ? Int(info.st_size) : 0
     }
 
-    /// Replaces the file at once: readers see the old bytes or the new ones.
+    /// Replaces the file at once: readers see the old bytes or the new ones, also when several write it at the same moment, as two operators of one folder may.
     /// - Parameter durable: also after a power failure.
     static func replace(_ path: String, with bytes: [UInt8], durable: Bool) throws(FileError) {
-        let fresh = "\(path).new"
-        let file = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
-        guard file >= 0 else { throw FileError(path: fresh, code: errno) }
+        let fresh = "\(path).\(UInt64.random(in: .min ... .max)).new"
+        do {
+            try write(bytes, toNew: fresh, durable: durable)
+            try rename(fresh, to: path)
+        } catch {
+            remove(fresh)
+            throw error
+        }
+        if durable { syncFolder(of: path) }
+    }
+
+    private static func write(_ bytes: [UInt8], toNew path: String, durable: Bool) throws(FileError) {
+        let file = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
+        guard file >= 0 else { throw FileError(path: path, code: errno) }
+        defer { close(file) }
         var written = 0
         while written < bytes.count {
-            let count = bytes.withUnsafeBytes { write(file, $0.baseAddress! + written, bytes.count - written) }
+            let count = bytes.withUnsafeBytes { Glibc.write(file, $0.baseAddress! + written, bytes.count - written) }
             if count < 0, errno == EINTR { continue }
-            guard count > 0 else {
-                let code = errno
-                close(file)
-                throw FileError(path: fresh, code: code)
-            }
+            guard count > 0 else { throw FileError(path: path, code: errno) }
             written += count
         }
-        let synced = !durable || fsync(file) == 0
-        let code = errno
-        close(file)
-        guard synced else { throw FileError(path: fresh, code: code) }
-        try rename(fresh, to: path)
-        if durable { syncFolder(of: path) }
+        if durable, fsync(file) != 0 { throw FileError(path: path, code: errno) }
     }
 
     static func rename(_ path: String, to other: String) throws(FileError) {

@@ -157,7 +157,7 @@ final class MessagingEngine: Sendable {
         case .starts(let wanted, let from_ms): await answerStarts(wanted, from_ms)
         case .watch(let partitions):
             guard let ends = try? await asking().endOffsets(of: partitions).offsets else { return }
-            loop.execute { [service] in service.log.watchAnswered(ends) }
+            loop.execute { [service] in service.log.readings.watchAnswered(ends) }
         case .bounds(let partition, let position): await answerBounds(partition, position)
         }
     }
@@ -203,7 +203,7 @@ final class MessagingEngine: Sendable {
                 if let start = starts[partition], let end = ends[partition] { bounds[partition] = (start, end) }
             }
         }
-        loop.execute { [service, bounds] in service.log.startsAnswered(wanted, from_ms: from_ms, bounds) }
+        loop.execute { [service, bounds] in service.log.readings.startsAnswered(wanted, from_ms: from_ms, bounds) }
     }
 
     private func starts(of partitions: [Int32], _ from_ms: Int64?) async throws -> [Int32: Int64] {
@@ -216,6 +216,6 @@ final class MessagingEngine: Sendable {
         if let start = try? await asking().startOffsets(of: [partition])[partition], let end = try? await asking().endOffsets(of: [partition])[partition] {
             bounds = (start, end)
         }
-        loop.execute { [service, bounds] in service.log.boundsAnswered(partition, position: position, bounds) }
+        loop.execute { [service, bounds] in service.log.readings.boundsAnswered(partition, position: position, bounds) }
     }
 }

@@ -75,7 +75,7 @@ final class MessagingService: GRPCService, @unchecked Sendable {
         var actions = core.takeActions()
         while !actions.isEmpty {
             for action in actions { perform(action) }
-            log.flush()
+            log.readings.flush()
             actions = core.takeActions()
         }
         setTimer()
@@ -88,10 +88,10 @@ final class MessagingService: GRPCService, @unchecked Sendable {
         case .awaitDrain(let id): awaitDrain(id)
         case .finish(let id, let end): streams[id]?.finish(end.status)
         case .produce(let partition, let record, let ticket): log.produce(record, to: partition, ticket: ticket)
-        case .startReading(let partition, let reading, let start): log.startReading(partition, reading: reading, from: start)
-        case .stopReading(let partition): log.stopReading(partition)
-        case .pace(let partition, let pace): log.pace(partition, pace)
-        case .askEnd(let partition, let query): log.askEnd(partition, query: query)
+        case .startReading(let partition, let reading, let start): log.readings.start(partition, reading: reading, from: start)
+        case .stopReading(let partition): log.readings.stop(partition)
+        case .pace(let partition, let pace): log.readings.pace(partition, pace)
+        case .askEnd(let partition, let query): log.readings.askEnd(partition, query: query)
         case .readAssignment: questions.ask(.assignment)
         case .probe(let incarnation, let http): questions.ask(.health(incarnation, http: http))
         case .acknowledged(let after_ms): configuration.acknowledged(.milliseconds(after_ms))

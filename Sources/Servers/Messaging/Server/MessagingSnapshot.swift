@@ -49,7 +49,7 @@ struct MessagingSnapshot: Sendable {
         windowRecords = core.partitions.values.reduce(0) { $0 + $1.window.count }
         queuedBytes = service.queuedBytes
         produceQueue = service.log.queued
-        lags = service.log.lags
+        lags = service.log.readings.lags
         tallies = core.tallies
     }
 }
