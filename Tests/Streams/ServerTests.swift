@@ -248,11 +248,16 @@ struct ServerTests {
         try await eventually { stage.counters.greetingTimeouts == 1 }
     }
 
+    /// A server whose loop stands still until `gate` is signalled: whoever comes before that comes at once.
+    private func busyServer() throws -> (stage: TestServer, gate: DispatchSemaphore) {
+        let (stage, gate) = (try TestServer(), DispatchSemaphore(value: 0))
+        stage.loops[0].execute { gate.wait() }
+        return (stage, gate)
+    }
+
     @Test("of a crowd that came at once some begin in each tick, and who has left meanwhile costs no handshake")
     func crowd() async throws {
-        let stage = try TestServer()
-        let gate = DispatchSemaphore(value: 0)
-        stage.loops[0].execute { gate.wait() }
+        let (stage, gate) = try busyServer()
         var peers = try (0..<200).map { _ in try RawPeer(port: stage.port) }
         // The last hundred give up while the server is busy.
         peers.removeLast(100)
@@ -266,9 +271,7 @@ struct ServerTests {
 
     @Test("a server that stops closes who waits in line")
     func lineEnds() async throws {
-        let stage = try TestServer()
-        let gate = DispatchSemaphore(value: 0)
-        stage.loops[0].execute { gate.wait() }
+        let (stage, gate) = try busyServer()
         let peers = try (0..<100).map { _ in try RawPeer(port: stage.port) }
         let server = stage.server
         let stopped = Task.detached { server.stop() }

@@ -93,8 +93,10 @@ public final class ChildProcess: Sendable {
             return Outcome(exit: exit, output: child.output, errors: child.errors)
         } catch var late as NeverHappened {
             child.signal(SIGABRT)
-            _ = try? await child.waitForExit(within: .seconds(5))
-            late.last = "\(executable) \(arguments.joined(separator: " ")) wrote: \(child.output.suffix(2_000))\n\(child.errors.suffix(4_000))"
+            // What it writes when it is aborted is wanted; one that does not even end then is killed with `child`, and its stacks are missing.
+            var note = ""
+            do { _ = try await child.waitForExit(within: .seconds(5)) } catch { note = " (it does not end when it is aborted: \(error))" }
+            late.last = "\(executable) \(arguments.joined(separator: " ")) wrote\(note): \(child.output.suffix(2_000))\n\(child.errors.suffix(4_000))"
             throw late
         }
     }

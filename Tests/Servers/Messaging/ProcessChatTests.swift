@@ -50,6 +50,15 @@ struct ProcessChatTests {
         #expect(try await servers[1].process.waitForExit() == .code(0))
     }
 
+    @Test("an independent client that hangs tells what it wrote and where it stands")
+    func hanging() async throws {
+        let error = await #expect(throws: NeverHappened.self) {
+            try await ChildProcess.run(python, ["-c", "import time\nprint('began', flush=True)\ntime.sleep(60)"], within: .seconds(2))
+        }
+        let told = error?.description ?? ""
+        #expect(told.contains("began") && told.contains("line 3"), "\(told)")
+    }
+
     /// Python's grpcio over the contract's file.
     private func independentClient(_ address: String) async throws {
         let here = URL(filePath: #filePath).deletingLastPathComponent()
