@@ -2,6 +2,8 @@
 
 conformance.py PORT TLS_PORT CA          prints "ok NAME" or "FAILED NAME: why" for each check
 """
+import socket
+import ssl
 import sys
 import threading
 import time
@@ -303,6 +305,72 @@ def tls():
             assert next(call) == b"%d" % n
         feed.close()
         assert list(call) == []
+
+
+class Handshake:
+    """A client of Python's ssl whose bytes leave when a check wants it."""
+
+    def __init__(self, version):
+        context = ssl.create_default_context(cafile=CA)
+        context.maximum_version = version
+        context.set_alpn_protocols(["h2"])
+        self.coming, self.going = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.session = context.wrap_bio(self.coming, self.going, server_hostname="localhost")
+        self.socket = socket.create_connection(("127.0.0.1", int(TLS_PORT)), 30)
+
+    def leave(self):
+        self.socket.sendall(self.going.read())
+
+    def until(self, step):
+        """What `step` gives, once the server has said enough for it; nothing leaves meanwhile."""
+        while True:
+            try:
+                return step()
+            except ssl.SSLWantReadError:
+                got = self.socket.recv(65_536)
+                assert got, "the server closed the connection"
+                self.coming.write(got)
+
+    def begin(self):
+        """The ClientHello leaves."""
+        try:
+            self.session.do_handshake()
+        except ssl.SSLWantReadError:
+            self.leave()
+
+    def step(self):
+        """A step of the handshake, and what it says leaves."""
+        try:
+            self.session.do_handshake()
+        finally:
+            self.leave()
+
+
+def settings(frame):
+    return len(frame) > 9 and frame[3] == 4 and frame[4] == 0
+
+
+@check
+def tls_13_settings_come_with_the_handshake():
+    client = Handshake(ssl.TLSVersion.TLSv1_3)
+    client.begin()
+    client.until(client.session.do_handshake)
+    # The client's Finished has not left yet.
+    assert settings(client.until(lambda: client.session.read(65_536)))
+    client.leave()
+    client.session.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0]) + bytes([0, 0, 8, 6, 0, 0, 0, 0, 0]) + b"pingpong")
+    client.leave()
+    answer = b""
+    while b"pingpong" not in answer:
+        answer += client.until(lambda: client.session.read(65_536))
+    assert answer[3] == 4 and answer[4] == 1, "our SETTINGS are acknowledged"
+
+
+@check
+def tls_12_settings_come_after_the_handshake():
+    client = Handshake(ssl.TLSVersion.TLSv1_2)
+    client.until(client.step)
+    assert settings(client.until(lambda: client.session.read(65_536)))
 
 
 @check

@@ -13,6 +13,8 @@ public final class TLSSession {
 
     private let pointer: OpaquePointer
     private let context: TLSContext
+    /// The server's own part of the handshake is done.
+    private var hasAnswered = false
 
     /// - Parameter serverName: the name that the certificate must carry, a DNS name or an address; for clients only.
     public init(_ context: TLSContext, transport: TLSTransport, serverName: String? = nil) {
@@ -39,6 +41,9 @@ public final class TLSSession {
     }
 
     public var isHandshakeFinished: Bool { SSL_is_init_finished(pointer) == 1 }
+    /// Whether `write` is possible. With TLS 1.3 a server may speak before the client's last word of the handshake, though it does not know yet that the client
+    /// is there and no old record of one: what it says then is for everybody.
+    public var maySpeak: Bool { hasAnswered || isHandshakeFinished }
     /// Whether a ticket of an earlier session spared most of the handshake.
     public var isResumed: Bool { SSL_session_reused(pointer) == 1 }
 
@@ -61,8 +66,23 @@ public final class TLSSession {
     /// Reads what the peer sent, going on with the handshake on the way. Call it until it wants input.
     public func read(into target: UnsafeMutableRawBufferPointer) -> ReadOutcome {
         ERR_clear_error()
+        if context.isServer, !hasAnswered, let outcome = answer() { return outcome }
         let count = SSL_read(pointer, target.baseAddress, Int32(clamping: target.count))
-        if count > 0 { return .bytes(Int(count)) }
+        return count > 0 ? .bytes(Int(count)) : outcome(of: count)
+    }
+
+    /// A server's handshake up to where it may speak; nil when it is there. No client may send data before its handshake, since that could be repeated by
+    /// a stranger: OpenSSL skips it, and `nothing` stays empty.
+    private func answer() -> ReadOutcome? {
+        var nothing: UInt8 = 0
+        var count = 0
+        let result = SSL_read_early_data(pointer, &nothing, 1, &count)
+        guard result == SSL_READ_EARLY_DATA_FINISH else { return outcome(of: 0) }
+        hasAnswered = true
+        return nil
+    }
+
+    private func outcome(of count: Int32) -> ReadOutcome {
         switch SSL_get_error(pointer, count) {
         case SSL_ERROR_WANT_READ, SSL_ERROR_WANT_WRITE: return .wantsInput
         case SSL_ERROR_ZERO_RETURN: return .closed
@@ -70,14 +90,17 @@ public final class TLSSession {
         }
     }
 
-    /// Seals `bytes` into the transport's output; all of them, once the handshake is finished.
+    /// Seals `bytes` into the transport's output; all of them, once it `maySpeak`.
     public func write(_ bytes: UnsafeRawBufferPointer) -> TLSError? {
+        let isEarly = !isHandshakeFinished
         var rest = bytes
         while !rest.isEmpty {
             ERR_clear_error()
-            let count = SSL_write(pointer, rest.baseAddress, Int32(clamping: rest.count))
-            guard count > 0 else { return failure() }
-            rest = UnsafeRawBufferPointer(rebasing: rest[Int(count)...])
+            var count = 0
+            let result =
+                isEarly ? SSL_write_early_data(pointer, rest.baseAddress, rest.count, &count) : SSL_write_ex(pointer, rest.baseAddress, rest.count, &count)
+            guard result == 1 else { return failure() }
+            rest = UnsafeRawBufferPointer(rebasing: rest[count...])
         }
         return nil
     }

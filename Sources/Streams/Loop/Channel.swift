@@ -15,6 +15,8 @@ final class Channel: Pollable {
     private(set) var isBlocked: Bool
     private var isConnecting: Bool
     private var isDirty = false
+    /// TLS lets us speak.
+    private var maySpeak = false
     private var isSecured = false
     private var isHangingUp = false
     private var isLingering = false
@@ -98,6 +100,7 @@ final class Channel: Pollable {
         buffers.transport.feed(bytes)
         reading: while true {
             let outcome = tls.read(into: buffers.plain)
+            if !maySpeak, tls.maySpeak { speak(tls) }
             if !isSecured, tls.isHandshakeFinished { secured(tls) }
             switch outcome {
             case .bytes(let count):
@@ -112,21 +115,28 @@ final class Channel: Pollable {
         takeSealed()
     }
 
-    private func secured(_ tls: TLSSession) {
-        isSecured = true
-        if tls.isResumed { connection.tally.count.tlsResumed += 1 }
+    /// A server's greeting goes with its part of the handshake, so that a client which waits for it is spared a round trip.
+    private func speak(_ tls: TLSSession) {
+        maySpeak = true
         if connection.rules.isServer || tls.chosenProtocol == "h2" { return connection.greet() }
         connection.terminate(
             .connectionLost, StreamError(.tls, "the server does not offer HTTP/2 by ALPN", remedy: "Check the address: a gRPC server is expected there."))
     }
 
+    private func secured(_ tls: TLSSession) {
+        isSecured = true
+        if tls.isResumed { connection.tally.count.tlsResumed += 1 }
+        // The ticket goes with what is said next: a client greets at once, and its greeting is answered.
+        if connection.rules.isServer { takeSealed(later: true) }
+    }
+
     /// What OpenSSL wrote by itself: handshake, alerts, tickets.
-    private func takeSealed() {
+    private func takeSealed(later: Bool = false) {
         let transport = state.tls.transport
         guard !transport.output.isEmpty else { return }
         sealed.append(transport.output, state.pool)
         transport.clearOutput()
-        markDirty()
+        if !later { markDirty() }
     }
 
     private func fail(_ error: TLSError) {
@@ -153,7 +163,7 @@ final class Channel: Pollable {
     }
 
     private func seal() {
-        guard let tls, isSecured, !connection.output.isEmpty else { return }
+        guard let tls, maySpeak, !connection.output.isEmpty else { return }
         let error = tls.write(connection.output.bytes)
         connection.output.removeAll(state.pool)
         if let error { return fail(error) }

@@ -318,23 +318,4 @@ struct ReadingTests {
         let stream = bench.open(receiver, cursor: 99)
         #expect(bench.frames(to: stream).compactMap(\.message).count == 10)
     }
-
-    @Test("a window finds one user's records, whatever was let go", arguments: 0..<20)
-    func windowModel(seed: Int) {
-        var random = SeededRandom(UInt64(seed))
-        var window = RecentWindow(start: 10)
-        var all: [(offset: Int64, users: [UInt64])] = []
-        for offset in 10..<400 as Range<Int64> where Int.random(in: 0..<3, using: &random) > 0 {
-            let users = [UInt64.random(in: 1...5, using: &random), UInt64.random(in: 6...9, using: &random)]
-            _ = window.append([1], at: offset, time_ms: offset, for: UserID(users[0])!, and: UserID(users[1])!)
-            all.append((offset, users))
-            if Int.random(in: 0..<5, using: &random) == 0 { window.trim(olderThan: offset - Int64.random(in: 5...100, using: &random)) }
-        }
-        for user in 1...9 as ClosedRange<UInt64> {
-            for from in [0, window.start, 200, 399] as [Int64] {
-                let expected = all.first { $0.users.contains(user) && $0.offset >= max(from, window.start) }?.offset
-                #expect(window.next(for: UserID(user)!, from: from)?.offset == expected, "seed \(seed), user \(user), from \(from)")
-            }
-        }
-    }
 }
