@@ -28,7 +28,7 @@ struct ConformanceTests {
         #expect(run.exit == .code(0), "\(run.errors.suffix(2000))")
         let passed = lines.filter { $0.hasPrefix("ok ") }.count
         #expect(lines.last == "done \(passed)", "\(passed) passed; the script ended with \(lines.last ?? "nothing")")
-        #expect(passed >= 30)
+        #expect(passed >= 31)
         try await eventually("the last connections' end") { plain.counters.openConnections == 0 && plain.counters.openStreams == 0 }
         try await eventually("every stream that began has ended once") { plain.journal.begun == plain.journal.endedCount }
         try await eventually("no block is kept") { plain.counters.openBlockBytes == 0 }

@@ -346,6 +346,25 @@ class Handshake:
             self.leave()
 
 
+def without_key(hello):
+    """A ClientHello that leaves it to the server to choose the key exchange, so that it asks for another one (HelloRetryRequest)."""
+    def size(count, value):
+        return value.to_bytes(count, "big")
+
+    at = 9 + 2 + 32
+    at += 1 + hello[at]
+    at += 2 + int.from_bytes(hello[at:at + 2], "big")
+    at += 1 + hello[at]
+    head, rest, extensions = hello[9:at], hello[at + 2:], b""
+    while rest:
+        kind, length = int.from_bytes(rest[:2], "big"), int.from_bytes(rest[2:4], "big")
+        body = b"\0\0" if kind == 51 else rest[4:4 + length]
+        extensions += size(2, kind) + size(2, len(body)) + body
+        rest = rest[4 + length:]
+    body = head + size(2, len(extensions)) + extensions
+    return hello[:3] + size(2, len(body) + 4) + b"\1" + size(3, len(body)) + body
+
+
 def settings(frame):
     return len(frame) > 9 and frame[3] == 4 and frame[4] == 0
 
@@ -364,6 +383,28 @@ def tls_13_settings_come_with_the_handshake():
     while b"pingpong" not in answer:
         answer += client.until(lambda: client.session.read(65_536))
     assert answer[3] == 4 and answer[4] == 1, "our SETTINGS are acknowledged"
+
+
+@check
+def tls_13_nothing_is_said_before_there_are_keys():
+    client = Handshake(ssl.TLSVersion.TLSv1_3)
+    try:
+        client.session.do_handshake()
+    except ssl.SSLWantReadError:
+        client.socket.sendall(without_key(client.going.read()))
+    client.socket.settimeout(0.5)
+    records = b""
+    try:
+        while got := client.socket.recv(65_536):
+            records += got
+    except TimeoutError:
+        pass
+    kinds = []
+    while records:
+        kinds.append(records[0])
+        records = records[5 + int.from_bytes(records[3:5], "big"):]
+    # A handshake message, and what passes for a change of ciphers.
+    assert kinds in ([22], [22, 20]), kinds
 
 
 @check

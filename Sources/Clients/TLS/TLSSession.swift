@@ -13,8 +13,9 @@ public final class TLSSession {
 
     private let pointer: OpaquePointer
     private let context: TLSContext
-    /// The server's own part of the handshake is done.
-    private var hasAnswered = false
+    /// Where a server is: it has not heard enough to answer, it has answered and may speak already, or it speaks after the handshake.
+    private enum Answer { case open, early, late }
+    private var answer = Answer.open
 
     /// - Parameter serverName: the name that the certificate must carry, a DNS name or an address; for clients only.
     public init(_ context: TLSContext, transport: TLSTransport, serverName: String? = nil) {
@@ -43,7 +44,7 @@ public final class TLSSession {
     public var isHandshakeFinished: Bool { SSL_is_init_finished(pointer) == 1 }
     /// Whether `write` is possible. With TLS 1.3 a server may speak before the client's last word of the handshake, though it does not know yet that the client
     /// is there and no old record of one: what it says then is for everybody.
-    public var maySpeak: Bool { hasAnswered || isHandshakeFinished }
+    public var maySpeak: Bool { answer == .early || isHandshakeFinished }
     /// Whether a ticket of an earlier session spared most of the handshake.
     public var isResumed: Bool { SSL_session_reused(pointer) == 1 }
 
@@ -66,19 +67,19 @@ public final class TLSSession {
     /// Reads what the peer sent, going on with the handshake on the way. Call it until it wants input.
     public func read(into target: UnsafeMutableRawBufferPointer) -> ReadOutcome {
         ERR_clear_error()
-        if context.isServer, !hasAnswered, let outcome = answer() { return outcome }
+        if context.isServer, answer == .open, let outcome = tryToAnswer() { return outcome }
         let count = SSL_read(pointer, target.baseAddress, Int32(clamping: target.count))
         return count > 0 ? .bytes(Int(count)) : outcome(of: count)
     }
 
     /// A server's handshake up to where it may speak; nil when it is there. No client may send data before its handshake, since that could be repeated by
     /// a stranger: OpenSSL skips it, and `nothing` stays empty.
-    private func answer() -> ReadOutcome? {
+    private func tryToAnswer() -> ReadOutcome? {
         var nothing: UInt8 = 0
         var count = 0
-        let result = SSL_read_early_data(pointer, &nothing, 1, &count)
-        guard result == SSL_READ_EARLY_DATA_FINISH else { return outcome(of: 0) }
-        hasAnswered = true
+        guard SSL_read_early_data(pointer, &nothing, 1, &count) == SSL_READ_EARLY_DATA_FINISH else { return outcome(of: 0) }
+        // A client that is asked for another key (HelloRetryRequest) has no Finished of ours yet, and there are no keys to speak with.
+        answer = SSL_get_finished(pointer, nil, 0) > 0 ? .early : .late
         return nil
     }
 
