@@ -21,7 +21,7 @@ struct DockerCellTests {
           backplane: {kafka: {brokers: ["\(kafka)"], topic: boxes-messages, replicationFactor: 1}}
           store: {sqlite: {}}
           auth: {none: {}}
-          rollout: {readyWithin: 10s}
+          rollout: {readyWithin: 15s}
           run: {docker: {image: "\(image)", endpoint: "\(engine)", volumes: ["\(directory):/var/lib/cell"]}}
         """
     }
@@ -120,7 +120,7 @@ struct DockerCellTests {
         try await docker.run("tag", Self.image, Self.nextImage)
         try cell.folder.write(spec.replacing(Self.image, with: Self.nextImage), to: "cell.yaml")
         try await cell.expect("apply", "-f", cell.folder.file("cell.yaml"))
-        try await cell.expect("rollout", "status", "--cell", cell.name, "--wait=180s", within: .seconds(210))
+        try await cell.expect("rollout", "status", "--cell", cell.name, "--wait=7m", within: .seconds(450))
         try await cell.waitUntilReady()
         try await eventually("every container to be of the new image", within: .seconds(120)) {
             let images = try await docker.run("ps", "--format", "{{.Image}}").split(separator: "\n")

@@ -30,7 +30,7 @@ struct FleetChangeTests {
         try await chat.opened()
 
         try await apply(spec(port: port, executable: upgraded), to: cell)
-        try await cell.expect("rollout", "status", "--cell", cell.name, "--wait=180s", within: .seconds(210))
+        try await cell.expect("rollout", "status", "--cell", cell.name, "--wait=7m", within: .seconds(450))
         let after = try await cell.servers()
         let replaced = Set(before.filter { $0.kind != "backplane" }.compactMap(\.pid))
         #expect(replaced.isDisjoint(with: after.compactMap(\.pid)), "every server but the backplane is a new process")

@@ -12,7 +12,10 @@ public struct RunningServer: Equatable, Sendable {
 
     public var life: ServerLife
     public var state: State
+    /// When its process began to run; while it is on its way, when it was made.
     public var started: Moment
+    /// It is made, and nothing of it runs yet: a node is sought, an image fetched, a kubelet busy.
+    public var isOnItsWay = false
     public var zone: String
     /// The port it was told to take, for connect servers.
     public var port: UInt16?

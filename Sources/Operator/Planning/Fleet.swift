@@ -92,27 +92,35 @@ struct Fleet {
         }
     }
 
-    /// Those that take too long: a server that says nothing at all is ended, one that says what it waits for is shown.
+    /// Those that take too long: a server that says nothing at all is ended, one that says what it waits for is shown. What does not run yet is given longer:
+    /// its successor would begin where it began, and keep a busy node busier.
     private mutating func watchStarting(_ kind: ServerKind) {
         for standing in standings.of(kind) where standing.health == .starting {
             guard let running = standing.running, running.state == .running else { continue }
-            let deadline = running.started + spec.rollout.readyWithin
-            guard deadline <= now else {
-                lookAgain = earliest(lookAgain, deadline)
+            let readyWithin = spec.rollout.readyWithin
+            guard running.started + readyWithin <= now else {
+                lookAgain = earliest(lookAgain, running.started + readyWithin)
                 continue
             }
-            let seconds = spec.rollout.readyWithin.milliseconds / 1_000
             let waits = standing.waitsFor
-            let mute = !standing.hasReport ? "it has not reported at all" : "it does not say why"
-            findings.append(
-                Finding(.trouble, "NeverReady", "\(standing.id) is not ready after \(seconds) s: \(waits.isEmpty ? mute : "it waits for \(waits)")"))
-            if !standing.hasReport, rules.holds(.killsMute),
-                observed.redisBack.map({ max($0, observed.seenSince) + spec.rollout.readyWithin <= now }) ?? false
-            {
-                stops.append(.kill(standing.life, why: "it has not reported within \(seconds) s"))
+            let mute = running.isOnItsWay ? "it does not run yet" : !standing.hasReport ? "it has not reported at all" : "it does not say why"
+            let why = waits.isEmpty ? mute : "it waits for \(waits)"
+            findings.append(Finding(.trouble, "NeverReady", "\(standing.id) is not ready after \(readyWithin.milliseconds / 1_000) s: \(why)"))
+            guard !standing.hasReport, rules.holds(.killsMute),
+                observed.redisBack.map({ max($0, observed.seenSince) + readyWithin <= now }) ?? false
+            else { continue }
+            let patience = running.isOnItsWay ? readyWithin * Self.patience : readyWithin
+            guard running.started + patience <= now else {
+                lookAgain = earliest(lookAgain, running.started + patience)
+                continue
             }
+            let lacking = running.isOnItsWay ? "does not run" : "has not reported"
+            stops.append(.kill(standing.life, why: "it \(lacking) within \(patience.milliseconds / 1_000) s"))
         }
     }
+
+    /// How many times `readyWithin` a server may take until it runs.
+    private static let patience = 5
 }
 
 /// Spreads servers over zones: each goes where the fewest of its kind are.

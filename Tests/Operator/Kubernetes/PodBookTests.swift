@@ -82,6 +82,19 @@ extension OperatorTests {
             #expect(at == now && reason.contains("signal 9"))
         }
 
+        @Test("a server begins when its container runs, not when its pod was made")
+        func onItsWay() throws {
+            var book = book(try pod(#""phase":"Pending""#))
+            #expect(book.lives[life]?.seen.isOnItsWay == true)
+            let running = #""phase":"Running","containerStatuses":[{"name":"server","state":{"running":{"startedAt":"2027-01-15T08:00:28Z"}}}]"#
+            // 30 s later, and 2 s after its start.
+            _ = book.take(try pod(running), now: now + .seconds(30), unix_s: unix_s + 30)
+            #expect(book.lives[life]?.seen.isOnItsWay == false)
+            #expect(book.lives[life]?.seen.started == now + .seconds(28))
+            _ = book.take(try pod(running), now: now + .seconds(60), unix_s: unix_s + 60)
+            #expect(book.lives[life]?.seen.started == now + .seconds(28))
+        }
+
         @Test("an eviction is told in Kubernetes' words; a pod that is deleted at once is gone")
         func evicted() throws {
             var first = book(try pod())

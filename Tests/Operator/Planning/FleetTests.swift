@@ -99,6 +99,29 @@ extension OperatorTests {
             #expect(plan.steps.contains { if case .kill = $0 { true } else { false } })
         }
 
+        @Test("a server that does not run yet is shown as late, and ended much later")
+        func notRunningYet() {
+            var world = World(World.spec(servers: 2, standbys: 0))
+            world.look()
+            world.pass()
+            for id in world.servers.keys where id.kind == .messaging { world.servers[id]?.readyAt = nil }
+            world.observed.servers = world.observed.servers?.map { running in
+                var running = running
+                running.isOnItsWay = running.life.id.kind == .messaging
+                return running
+            }
+            func kills(after seconds: Int) -> Bool {
+                world.now = world.now + .seconds(seconds)
+                world.look()
+                let plan = world.pass0
+                #expect(plan.findings.contains { $0.reason == "NeverReady" && $0.text.contains("does not run yet") })
+                return plan.steps.contains { if case .kill = $0 { true } else { false } }
+            }
+            #expect(!kills(after: 61))
+            #expect(!kills(after: 230))
+            #expect(kills(after: 10))
+        }
+
         @Test("servers are spread over the zones")
         func zones() {
             var world = World(World.spec(servers: 7, standbys: 2) { $0.zones = ["a", "b", "c"] })

@@ -43,7 +43,7 @@ struct PodBook: Sendable {
 
     mutating func started(_ life: ServerLife, _ pod: KubernetesMessage.Pod, now: Moment) -> [Step] {
         guard lives.started(life), let labels = ServerLabels(pod.metadata) else { return [] }
-        return take(pod, labels, now: now, age: .zero)
+        return take(pod, labels, now: now) { _ in .zero }
     }
 
     /// It could not be asked; whoever was deleted all the same goes on stopping.
@@ -67,8 +67,7 @@ struct PodBook: Sendable {
         guard !lives.leaving.contains(pod.metadata.name) else { return pod.metadata.deletionTimestamp == nil ? [.remove(pod: pod.metadata.name)] : [] }
         guard !lives.pending.contains(labels.life) else { return [] }
         guard lives.abandoned[labels.life] == nil else { return pod.metadata.deletionTimestamp == nil ? [.remove(pod: pod.metadata.name)] : [] }
-        let created_s = KubernetesMessage.time_s(pod.metadata.creationTimestamp) ?? unix_s
-        return take(pod, labels, now: now, age: .seconds(max(0, unix_s - created_s)))
+        return take(pod, labels, now: now) { .seconds(max(0, unix_s - (KubernetesMessage.time_s($0) ?? unix_s))) }
     }
 
     /// A pod that is gone, as it was last.
@@ -79,12 +78,15 @@ struct PodBook: Sendable {
         return lives.finish(labels.life, at: now, PodEnd(pod)?.description ?? "its pod was deleted").map { [.tell($0)] } ?? []
     }
 
-    private mutating func take(_ pod: KubernetesMessage.Pod, _ labels: ServerLabels, now: Moment, age: Duration) -> [Step] {
+    /// - Parameter since: how long ago Kubernetes' time is.
+    private mutating func take(_ pod: KubernetesMessage.Pod, _ labels: ServerLabels, now: Moment, _ since: (String?) -> Duration) -> [Step] {
         let life = labels.life
         let isNew = lives[life] == nil
         if isNew {
-            var seen = RunningServer(life, started: now - age, zone: labels.zone, port: labels.port, template: labels.template)
+            var seen = RunningServer(
+                life, started: now - since(pod.metadata.creationTimestamp), zone: labels.zone, port: labels.port, template: labels.template)
             seen.pod = pod.metadata.name
+            seen.isOnItsWay = true
             lives.add(seen, handle: pod.metadata.name, Details())
         }
         guard var entry = lives[life], entry.handle == pod.metadata.name, entry.isOpen else { return [] }
@@ -95,6 +97,10 @@ struct PodBook: Sendable {
         entry.details.graceEnds_s = KubernetesMessage.time_s(pod.metadata.deletionTimestamp)
         if pod.metadata.deletionTimestamp != nil { entry.seen.state = .stopping }
         entry.seen.waitsFor = PodWait.words(pod) ?? ""
+        if entry.seen.isOnItsWay, pod.status?.phase == "Running" {
+            entry.seen.isOnItsWay = false
+            entry.seen.started = max(entry.seen.started, now - since(pod.server?.state?.running?.startedAt))
+        }
         if pod.hasRunningServer { entry.details.isWatched = true }
         lives.change(life) { $0 = entry }
         return (entry.seen != before.seen || isNew ? [.tell(entry.seen)] : []) + (entry.details.isWatched != before.details.isWatched ? [.watch(life)] : [])
@@ -102,7 +108,8 @@ struct PodBook: Sendable {
 }
 
 extension KubernetesMessage.Pod {
-    fileprivate var hasRunningServer: Bool { status?.containerStatuses?.first { $0.name == PodBody.container }?.state?.running != nil }
+    fileprivate var server: Container? { status?.containerStatuses?.first { $0.name == PodBody.container } }
+    fileprivate var hasRunningServer: Bool { server?.state?.running != nil }
 }
 
 /// How a pod ended; nil while it has not.
@@ -111,7 +118,7 @@ struct PodEnd: Equatable, Sendable, CustomStringConvertible {
 
     init?(_ pod: KubernetesMessage.Pod) {
         let phase = pod.status?.phase ?? ""
-        if let terminated = pod.status?.containerStatuses?.first(where: { $0.name == PodBody.container })?.state?.terminated {
+        if let terminated = pod.server?.state?.terminated {
             let end = ContainerEnd(code: terminated.exitCode, ranOutOfMemory: terminated.reason == "OOMKilled")
             // Both outputs in one, in whatever order: the last line alone may be the wrong one's.
             let lines = (terminated.message ?? "").split(whereSeparator: \.isNewline).filter { !$0.allSatisfy(\.isWhitespace) }
@@ -141,7 +148,7 @@ enum PodWait {
         if let unscheduled = pod.status?.conditions?.first(where: { $0.type == "PodScheduled" && $0.status == "False" }) {
             return "a node for its pod: \(unscheduled.message ?? unscheduled.reason ?? "Kubernetes does not say why")"
         }
-        guard let waiting = pod.status?.containerStatuses?.first(where: { $0.name == PodBody.container })?.state?.waiting, let reason = waiting.reason,
+        guard let waiting = pod.server?.state?.waiting, let reason = waiting.reason,
             !["ContainerCreating", "PodInitializing"].contains(reason)
         else { return nil }
         return "its pod, which cannot run: \(reason)\(waiting.message.map { ": \($0.prefix(300))" } ?? "")"
