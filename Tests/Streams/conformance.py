@@ -1,4 +1,5 @@
 """What a real gRPC client expects of a server: Python's grpcio against the tests' echo service. No protobuf: messages are bytes.
+Python's own ssl shows what is said at which step of a handshake.
 
 conformance.py PORT TLS_PORT CA          prints "ok NAME" or "FAILED NAME: why" for each check
 """

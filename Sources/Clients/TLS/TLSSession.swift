@@ -93,7 +93,7 @@ public final class TLSSession {
 
     /// Seals `bytes` into the transport's output; all of them, once it `maySpeak`.
     public func write(_ bytes: UnsafeRawBufferPointer) -> TLSError? {
-        let isEarly = !isHandshakeFinished
+        let isEarly = answer == .early && !isHandshakeFinished
         var rest = bytes
         while !rest.isEmpty {
             ERR_clear_error()

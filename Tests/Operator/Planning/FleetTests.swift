@@ -85,14 +85,19 @@ extension OperatorTests {
             #expect(starts == 15)
         }
 
-        @Test("a server that never becomes ready is shown, and one that says nothing at all is ended")
-        func neverReady() {
+        /// A cell whose messaging servers were started, and will not be ready.
+        private static func unready() -> World {
             var world = World(World.spec(servers: 2, standbys: 0))
             world.look()
             world.pass()
             for id in world.servers.keys where id.kind == .messaging { world.servers[id]?.readyAt = nil }
+            return world
+        }
+
+        @Test("a server that never becomes ready is shown, and one that says nothing at all is ended")
+        func neverReady() {
+            var world = Self.unready()
             world.now = world.now + .seconds(61)
-            world.observed.servers = world.observed.servers?.map { $0 }
             world.look()
             let plan = world.pass0
             #expect(plan.findings.contains { $0.reason == "NeverReady" })
@@ -101,10 +106,7 @@ extension OperatorTests {
 
         @Test("a server that does not run yet is shown as late, and ended much later")
         func notRunningYet() {
-            var world = World(World.spec(servers: 2, standbys: 0))
-            world.look()
-            world.pass()
-            for id in world.servers.keys where id.kind == .messaging { world.servers[id]?.readyAt = nil }
+            var world = Self.unready()
             world.observed.servers = world.observed.servers?.map { running in
                 var running = running
                 running.isOnItsWay = running.life.id.kind == .messaging
